@@ -1,0 +1,41 @@
+"""underlie: latent-variable models that a statistician can fit in one line and trust.
+
+Every public name is reached from here (``import underlie as ul``). Names are imported
+on first use, so that importing the package stays fast and pulls in no plotting code.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+#: public name -> module that defines it
+_PUBLIC = {
+    "ProbabilisticPCA": "underlie.estimators.ppca",
+    "PPCAClassifier": "underlie.estimators.ppca_classifier",
+    "VAE": "underlie.estimators.vae",
+    "load": "underlie.estimators.persistence",
+    "Schema": "underlie.data.schema",
+    "mega": "underlie.check.mega",
+    "compare": "underlie.check.compare",
+    "query": "underlie.graph.query",
+}
+_SUBPACKAGES = ("datasets", "plot", "report", "check", "graph", "distributions", "data", "nn", "engine", "models")
+
+__all__ = ["__version__", *_PUBLIC, "datasets", "plot"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"underlie.{name}")
+    raise AttributeError(f"module 'underlie' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
