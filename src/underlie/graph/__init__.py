@@ -1,1 +1,8 @@
+"""The graph core: a model is two directed graphs, and objectives and queries are functions of them."""
 
+from underlie.graph.batch import Batch
+from underlie.graph.joint import Factor, Joint, LatentModel
+from underlie.graph.objectives import elbo, importance_bound, log_weights
+from underlie.graph.query import Weighted, query
+
+__all__ = ["Batch", "Factor", "Joint", "LatentModel", "Weighted", "elbo", "importance_bound", "log_weights", "query"]

@@ -1,0 +1,160 @@
+r"""Bounds on the evidence as functions of (model, batch, noise).
+
+One recursion over the factors of the guide serves them all. A continuous latent variable is drawn by reparameterisation; a
+discrete one is summed out exactly. With :math:`f_k` the bound for class k and :math:`w` one-hot where the label was seen and
+:math:`q(y \mid x)` where it was not, the sum is :math:`\sum_k w_k f_k + H(w)` (Kingma et al., 2014, eqs 6-8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from underlie.distributions import Categorical, Gaussian, StandardNormal
+from underlie.graph.batch import Batch
+from underlie.graph.joint import Factor, LatentModel
+
+def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta: float = 1.0) -> Tensor:
+    r"""Evidence lower bound, :math:`E_q[\log p(x, z) - \beta \log q(z \mid x)]` with the prior weighted alike.
+
+    .. math:: L = E_q[\log p(x \mid z)] - \beta\, KL(q(z \mid x) \,\|\, p(z))
+
+    The divergence is analytic where guide and prior are Gaussian, a Monte-Carlo estimate elsewhere.
+
+    Parameters
+    ----------
+    model : LatentModel
+        Generative and inference graph.
+    batch : Batch
+        What is observed, (R, S, B, width) each.
+    noise : mapping of str to Tensor
+        Standard normal draws for each continuous latent variable, (R, S, B, width).
+    beta : float
+        Weight of the divergence (Higgins et al., 2017).
+
+    Returns
+    -------
+    Tensor (R, B)
+        The bound of each row, averaged over the S draws, in nats on the encoded scale.
+
+    References
+    ----------
+    Kingma & Welling (2013), Auto-encoding variational Bayes. Higgins et al. (2017), beta-VAE.
+    """
+    bound = _Recursion(model, beta, analytic=True, marginalise=_expected)
+    return bound.unroll(list(model.inference), batch, noise).mean(-2)
+
+
+def log_weights(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+    r"""Importance log-weights :math:`\log p(x, z_s) - \log q(z_s \mid x)`, :math:`z_s` from the guide: (R, S, B).
+
+    Discrete unobserved variables are summed out: the weight is then :math:`\sum_k p(x, y_k, z_{sk}) / q(z_{sk} \mid x, y_k)`.
+    """
+    weights = _Recursion(model, 1.0, analytic=False, marginalise=_summed)
+    return weights.unroll(list(model.inference), batch, noise)
+
+
+def importance_bound(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+    r"""Importance-weighted bound :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s \mid x)` of each row: (R, B), in nats.
+
+    Rises from the evidence lower bound at S = 1 to log p(x) as S grows.
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov (2016), Importance weighted autoencoders.
+    """
+    w = log_weights(model, batch, noise)
+    return torch.logsumexp(w, dim=-2) - math.log(w.shape[-2])
+
+
+@final
+@dataclass(frozen=True)
+class _Recursion:
+    """What the bounds differ in: the weight of the divergence, whether it may be analytic, how classes are combined."""
+
+    model: LatentModel
+    beta: float
+    analytic: bool
+    marginalise: Callable[[Tensor, Tensor], Tensor]
+
+    def unroll(
+        self,
+        factors: list[Factor],
+        batch: Batch,
+        noise: Mapping[str, Tensor],
+        drawn: frozenset[str] = frozenset(),
+        settled: frozenset[str] = frozenset(),
+    ) -> Tensor:
+        """log p(everything) - log q(latent), (R, S, B), drawing or summing out the variables of ``factors`` in turn.
+
+        ``drawn`` are the continuous latent variables so far, ``settled`` those whose prior an analytic divergence contains.
+        """
+        if not factors:
+            return self._log_joint(batch, drawn, settled)
+        factor, *rest = factors
+        if isinstance(factor.head, Categorical):
+            if factor.name in batch.values and factor.name not in batch.observed:  # every label seen: one term
+                return self.unroll(rest, batch, noise, drawn, settled)
+            return self._sum_out(factor, rest, batch, noise, drawn, settled)
+        raw = factor.raw(batch)
+        draw = factor.head.rsample(raw, noise[factor.name])
+        wider = batch.set(factor.name, draw)
+        if self.analytic and _has_closed_divergence(factor, self.model.generative[factor.name]):
+            inner = self.unroll(rest, wider, noise, drawn | {factor.name}, settled | {factor.name})
+            return inner - self.beta * factor.head.kl_standard(raw).sum(-1)
+        inner = self.unroll(rest, wider, noise, drawn | {factor.name}, settled)
+        return inner - self.beta * factor.head.log_prob(raw, draw).sum(-1)
+
+    def _log_joint(self, batch: Batch, drawn: frozenset[str], settled: frozenset[str]) -> Tensor:
+        total: Tensor | None = None
+        for f in self.model.generative:
+            if f.name in settled or f.name not in batch.values:
+                continue
+            term = f.log_prob(batch)
+            if f.name in drawn:
+                term = self.beta * term
+            total = term if total is None else total + term
+        if total is None:
+            raise ValueError(f"the batch holds no variable of the model; it has {sorted(batch.values)}.")
+        return total
+
+    def _sum_out(
+        self,
+        factor: Factor,
+        rest: list[Factor],
+        batch: Batch,
+        noise: Mapping[str, Tensor],
+        drawn: frozenset[str],
+        settled: frozenset[str],
+    ) -> Tensor:
+        label, observed = batch.values.get(factor.name), batch.observed.get(factor.name)
+        log_q = torch.log_softmax(factor.raw(batch.without(factor.name)), dim=-1).movedim(-1, 1)  # (R, K, S, B)
+        n_classes = log_q.shape[1]
+        rank = next(iter(batch.values.values())).ndim
+        codes = torch.arange(n_classes, dtype=torch.float32, device=log_q.device).reshape(1, n_classes, *(1,) * (rank - 1))
+        wide = batch.enumerated().set(factor.name, codes)
+        f = self.unroll(rest, wide, {k: e.unsqueeze(1) for k, e in noise.items()}, drawn, settled)
+        if label is None or observed is None:
+            return self.marginalise(f, log_q)
+        is_class = (label.unsqueeze(1) == codes)[..., 0]
+        known = torch.where(is_class, f, 0.0).sum(1)
+        return torch.where(observed[..., 0], known, self.marginalise(f, log_q))
+
+
+def _has_closed_divergence(guide: Factor, prior: Factor) -> bool:
+    return isinstance(guide.head, Gaussian) and isinstance(prior.head, StandardNormal)
+
+
+def _expected(f: Tensor, log_q: Tensor) -> Tensor:
+    """sum_k q_k f_k + H(q)."""
+    return (log_q.exp() * (f - log_q)).sum(1)
+
+
+def _summed(f: Tensor, log_q: Tensor) -> Tensor:
+    """log sum_k exp f_k."""
+    return torch.logsumexp(f, dim=1)

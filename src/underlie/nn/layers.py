@@ -1,0 +1,152 @@
+"""Networks that carry a replicate axis: affine maps of several inputs, and the multilayer perceptron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+#: Activations f with f(a) - f(-a) = a for every a, so that a pair of units carries a linear map exactly (see `MLP.start_linear`).
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "silu": nn.functional.silu,
+    "gelu": nn.functional.gelu,
+}
+
+
+@final
+class Affine(nn.Module):
+    r"""Affine map of one or several inputs, :math:`\sum_j v_j W_j + b`, for R replicates at once.
+
+    Inputs are added, not concatenated: inputs that differ in their broadcast axes (a label enumerated over its classes beside
+    an image that is not) are each multiplied once and meet in the sum.
+
+    Parameters
+    ----------
+    in_sizes : sequence of int
+        Width of each input.
+    out_size : int
+        Width of the output.
+    generator : torch.Generator
+        Draws the starting weights: uniform with variance 1 / (3 fan-in), as PyTorch's own linear layers.
+    """
+
+    def __init__(self, in_sizes: Sequence[int], out_size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(max(1, sum(in_sizes)))
+        self.weights = nn.ParameterList(
+            [nn.Parameter(_uniform((1, n, out_size), bound, generator)) for n in in_sizes]
+        )
+        self.bias = nn.Parameter(_uniform((1, 1, out_size), bound, generator))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
+        out = _batched(inputs[0], self.weights[0], self.bias)
+        for x, w in zip(inputs[1:], list(self.weights)[1:], strict=True):
+            out = out + _batched(x, w, None)
+        return out
+
+
+@final
+class MLP(nn.Module):
+    """Multilayer perceptron of one or several inputs, for R replicates at once.
+
+    Parameters
+    ----------
+    in_sizes : sequence of int
+        Width of each input.
+    hidden : sequence of int
+        Widths of the hidden layers; empty for an affine map.
+    out_size : int
+        Width of the output.
+    generator : torch.Generator
+        Draws the starting weights.
+    activation : {"relu", "silu", "gelu"}
+        Non-linearity after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        in_sizes: Sequence[int],
+        hidden: Sequence[int],
+        out_size: int,
+        generator: torch.Generator,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        widths = [*hidden, out_size]
+        self.activation = activation
+        self.layers = nn.ModuleList(
+            [Affine(in_sizes if i == 0 else [widths[i - 1]], w, generator) for i, w in enumerate(widths)]
+        )
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
+        act = ACTIVATIONS[self.activation]
+        out: Tensor = self.layers[0](*inputs)
+        for layer in list(self.layers)[1:]:
+            out = layer(act(out))
+        return out
+
+    @torch.no_grad()
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        r"""Make the network compute exactly :math:`v W + b` of its first input, leaving its other units ready to learn.
+
+        Rests on :math:`f(a) - f(-a) = a`, which ReLU, SiLU and GELU satisfy: a pair of hidden units carries one linear
+        functional unchanged. W is carried by its r leading singular directions, r at most half the narrowest hidden layer:
+        exact when its rank is no more than that. All other units keep their random incoming weights and start with outgoing
+        weights of zero, so that they add nothing until they have learned something.
+
+        Parameters
+        ----------
+        weight : Tensor (in, out)
+            The linear map W.
+        bias : Tensor (out,)
+            The constant b.
+        """
+        last: Affine = self.layers[-1]
+        last.weights[0].zero_()
+        last.bias.copy_(bias.expand_as(last.bias))
+        if len(self.layers) == 1:
+            last.weights[0].copy_(weight.expand_as(last.weights[0]))
+            return
+        narrowest = min(layer.bias.shape[-1] for layer in list(self.layers)[:-1])
+        rank = min(narrowest // 2, *weight.shape)
+        u, s, vh = torch.linalg.svd(weight.double(), full_matrices=False)
+        root = s[:rank].sqrt()
+        first = (u[:, :rank] * root).to(weight.dtype)  # (in, r): the functionals that the pairs carry
+        _place_pairs(self.layers[0], first)
+        identity = torch.eye(rank, dtype=weight.dtype)
+        for layer in list(self.layers)[1:-1]:
+            _place_pairs(layer, _signed(identity))
+        last.weights[0][:, : 2 * rank] = _signed((root[:, None] * vh[:rank]).to(weight.dtype))
+
+
+def _place_pairs(layer: Affine, functionals: Tensor) -> None:
+    """Units 2j and 2j + 1 of the layer compute plus and minus functional j, and nothing else feeds them."""
+    r = functionals.shape[1]
+    for w in layer.weights:
+        w[..., : 2 * r] = 0.0
+    layer.bias[..., : 2 * r] = 0.0
+    layer.weights[0][:, : functionals.shape[0], 0 : 2 * r : 2] = functionals
+    layer.weights[0][:, : functionals.shape[0], 1 : 2 * r : 2] = -functionals
+    # What other units would add to the pairs' consumers is zeroed by the caller; other inputs never reach them.
+
+
+def _signed(rows: Tensor) -> Tensor:
+    """Each row twice, plus then minus: undoes a pair, f(a) - f(-a) = a."""
+    return torch.stack([rows, -rows], dim=1).reshape(2 * rows.shape[0], rows.shape[1])
+
+
+def _batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    replicates, lead = weight.shape[0], x.shape[1:-1]
+    flat = x.expand(replicates, *x.shape[1:]).reshape(replicates, -1, x.shape[-1])
+    out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias, flat, weight)
+    return out.view(replicates, *lead, weight.shape[-1])
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
