@@ -1,0 +1,324 @@
+"""The one training loop: any objective over any graph, R replicates at once, each with its own luck and its own end."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from underlie import nn as unn
+from underlie.engine.best import Best, slices
+from underlie.engine.progress import progress_bar
+from underlie.engine.rows import Rows
+from underlie.engine.threads import suitable_threads
+from underlie.graph import Batch, LatentModel
+from underlie.warnings import ConvergenceWarning
+
+#: (model, batch, noise) -> value of each row (R, B), to be made large.
+Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
+#: Builds one replicate, every random number from the generator.
+Build = Callable[[torch.Generator], LatentModel]
+
+#: Noise is drawn for as many batches at a time as stay below this many numbers. It must not depend on the number of replicates.
+_NOISE_BLOCK = 1 << 22
+_MAX_RESTARTS = 3
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    max_epochs : int
+        Passes over the data at most.
+    batch_size : int
+        Rows per step at most. Batches of an epoch differ in size by at most one row, so none is ever of one row alone.
+    learning_rate : float
+        Of AdamW; it falls to a tenth along a half cosine over ``max_epochs``.
+    patience : int
+        Epochs without a better held-out bound after which a replicate stops.
+    valid_fraction : float
+        Share of the rows held out for that; 0 trains on all rows for ``max_epochs``.
+    n_draws : int
+        Draws of the latent variables per row and step.
+    max_norm : float
+        Gradients of a replicate are scaled down to this Euclidean norm.
+    weight_decay : float
+        Of AdamW, on weight matrices.
+    """
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    valid_fraction: float = 0.1
+    n_draws: int = 1
+    max_norm: float = 10.0
+    weight_decay: float = 0.0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    verbose: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class Trained:
+    """What training gives back.
+
+    Attributes
+    ----------
+    model : LatentModel
+        All replicates, each with its best weights.
+    history : dict of str to array (R, epochs)
+        ``train`` and ``valid``: mean objective per row after each epoch, NaN after a replicate's end. ``valid`` starts with
+        epoch 0, the model before any step.
+    best_epoch : array (R,)
+        Epoch whose weights were kept.
+    best_value : array (R,)
+        Held-out objective there (the training one where no rows were held out).
+    restarts : array (R,)
+        How often a replicate diverged and was begun again.
+    interrupted : bool
+        Whether the user stopped training.
+    """
+
+    model: LatentModel
+    history: dict[str, np.ndarray]
+    best_epoch: np.ndarray
+    best_value: np.ndarray
+    restarts: np.ndarray
+    interrupted: bool
+
+
+def train(build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int], label: str = "training") -> Trained:
+    """Train one replicate per seed, all in one batched computation.
+
+    A replicate draws everything (starting weights, held-out rows, order, noise) from a generator of its own, stops on its own
+    held-out rows and keeps its own best weights: it ends with the same numbers whatever trains beside it.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(generator)`` gives a model of one replicate.
+    objective : callable
+        ``objective(model, batch, noise)`` gives the value of each row, (R, B).
+    rows : Rows
+        The data.
+    settings : Settings
+        How to train.
+    seeds : sequence of int
+        One per replicate.
+    label : str
+        Shown beside the progress bar.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    FloatingPointError
+        When every replicate diverged and could not be restarted.
+    """
+    run = _Run(build, objective, rows, settings, seeds)
+    interrupted = False
+    with suitable_threads(run.flops_per_step()), progress_bar(label, settings.max_epochs, enabled=settings.verbose) as say:
+        try:
+            run.score_epoch(math.nan * np.ones(len(seeds)))
+            for epoch in range(1, settings.max_epochs + 1):
+                run.score_epoch(run.epoch(epoch))
+                say(epoch, run.describe())
+                if run.finished():
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+    return run.result(interrupted)
+
+
+class _Run:
+    """The state of one training: model, optimiser, generators, best weights, history."""
+
+    def __init__(self, build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int]) -> None:
+        self.build, self.objective, self.rows, self.settings = build, objective, rows, settings
+        self.generators = [torch.Generator(settings.device).manual_seed(int(s)) for s in seeds]
+        self.model = unn.stack([build(g) for g in self.generators])
+        self.latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        matrices = [p for p in self.parameters if p.ndim >= 3 and p.shape[-2] > 1]
+        others = [p for p in self.parameters if not (p.ndim >= 3 and p.shape[-2] > 1)]
+        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
+        owned = [(t, r) for _, t, r in unn.tensors(self.model) if isinstance(t, torch.nn.Parameter) and r is not None]
+        self.foreign = {id(t) for t, _ in owned}
+        self.foreign_groups = [[t for t, r in owned if r == i] for i in range(len(seeds))] if owned else []
+        self.train_rows, self.valid_rows = self._split()
+        self.valid_noise = self._noise(self.valid_rows.shape[1], self._valid_draws())
+        self.best = Best(self.model, len(seeds))
+        self.history: dict[str, list[np.ndarray]] = {"train": [], "valid": []}
+        self.stopped = np.zeros(len(seeds), dtype=bool)
+        self.restarts = np.zeros(len(seeds), dtype=int)
+
+    # ---- data ----
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Rows to learn from and rows held out, (R, n_train) and (R, n_valid), by each replicate's own generator."""
+        n, share = len(self.rows), self.settings.valid_fraction
+        n_valid = min(int(round(n * share)), 10_000) if share else 0
+        if n - n_valid < 2:
+            n_valid = 0
+        order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
+        return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
+
+    def _valid_draws(self) -> int:
+        """Draws per held-out row: enough that a few rows still give a steady figure."""
+        return max(1, min(16, 1000 // max(1, self.valid_rows.shape[1])))
+
+    def _noise(self, n_rows: int, n_draws: int) -> dict[str, Tensor]:
+        return {
+            name: torch.stack(
+                [torch.randn((n_draws, n_rows, width), generator=g, device=g.device) for g in self.generators]
+            )
+            for name, width in self.latent.items()
+        }
+
+    def flops_per_step(self) -> float:
+        """Multiply-adds of one replicate's forward and backward pass over one batch, to first order."""
+        n_parameters = sum(p.numel() for p in self.parameters) / len(self.generators)
+        return 6.0 * n_parameters * min(self.settings.batch_size, len(self.rows)) * self.settings.n_draws
+
+    # ---- one epoch ----
+    def epoch(self, epoch: int) -> np.ndarray:
+        """One pass over the training rows; mean objective per row of each replicate."""
+        s = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = s.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * (epoch - 1) / s.max_epochs)))
+        n = self.train_rows.shape[1]
+        order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
+        index = torch.gather(self.train_rows, 1, order)
+        batches = index.tensor_split(max(1, math.ceil(n / s.batch_size)), dim=1)
+        per_batch = s.n_draws * batches[0].shape[1] * max(1, sum(self.latent.values()))
+        block = max(1, _NOISE_BLOCK // per_batch)
+        total = torch.zeros(len(self.generators), device=s.device)
+        self.model.train()
+        for start in range(0, len(batches), block):
+            group_of = batches[start : start + block]
+            sizes = [b.shape[1] for b in group_of]
+            noise = {k: v.split(sizes, dim=2) for k, v in self._noise(sum(sizes), s.n_draws).items()}
+            for i, rows in enumerate(group_of):
+                total += self._step(rows, {k: v[i] for k, v in noise.items()})
+        return (total / n).double().cpu().numpy()
+
+    def _step(self, index: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        value = self.objective(self.model, self.rows.take(index), noise)
+        loss = -value.mean(1).sum()  # replicates share no parameter: the sum trains each on its own mean
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._clip()
+        self.optimizer.step()
+        return value.detach().sum(1)
+
+    def _clip(self) -> None:
+        """Scale each replicate's gradient down to the largest norm allowed, on its own."""
+        shared = [p.grad for p in self.parameters if p.grad is not None and id(p) not in self.foreign]
+        if shared:
+            _scale_to_norm(shared, self.settings.max_norm)
+        for own in self.foreign_groups:
+            torch.nn.utils.clip_grad_norm_(own, self.settings.max_norm)
+
+    # ---- after each epoch ----
+    def score_epoch(self, train_value: np.ndarray) -> None:
+        """Judge each replicate on its held-out rows; keep what is best so far, restart what diverged."""
+        valid = self._validate() if self.valid_rows.shape[1] else train_value
+        running = ~self.stopped
+        self.history["train"].append(np.where(running, train_value, math.nan))
+        self.history["valid"].append(np.where(running, valid, math.nan))
+        epoch = len(self.history["valid"]) - 1
+        diverged = running & ~np.isfinite(valid) & (epoch > 0)
+        for r in np.flatnonzero(diverged):
+            self._restart(int(r))
+        self.best.offer(np.where(running, valid, -math.inf), epoch)
+        if self.settings.valid_fraction:
+            self.stopped |= epoch - self.best.epoch >= self.settings.patience
+
+    @torch.no_grad()
+    def _validate(self) -> np.ndarray:
+        self.model.eval()
+        n, chunk = self.valid_rows.shape[1], max(self.settings.batch_size, 1024)
+        total = torch.zeros(len(self.generators), device=self.settings.device)
+        for i in range(0, n, chunk):
+            noise = {k: v[:, :, i : i + chunk] for k, v in self.valid_noise.items()}
+            total += self.objective(self.model, self.rows.take(self.valid_rows[:, i : i + chunk]), noise).sum(1)
+        return (total / n).double().cpu().numpy()
+
+    def _restart(self, replicate: int) -> None:
+        """Go back to the replicate's best weights, or to new ones if it never had a finite value; forget its momentum."""
+        self.restarts[replicate] += 1
+        if self.restarts[replicate] > _MAX_RESTARTS:
+            self.stopped[replicate] = True
+        if np.isfinite(self.best.value[replicate]):
+            self.best.restore(replicate)
+        else:
+            fresh = self.build(self.generators[replicate])
+            with torch.no_grad():
+                torch._foreach_copy_(slices(self.model, len(self.generators))[replicate], slices(fresh, 1)[0])
+        for p, state in self.optimizer.state.items():
+            mine = slice(None) if id(p) in self.foreign else replicate
+            if id(p) not in self.foreign or any(p is t for t in self.foreign_groups[replicate]):
+                state["exp_avg"][mine] = 0.0
+                state["exp_avg_sq"][mine] = 0.0
+
+    def finished(self) -> bool:
+        """Whether every replicate has stopped."""
+        return bool(self.stopped.all())
+
+    def describe(self) -> str:
+        """The best held-out value so far, for the progress bar."""
+        return f"held-out bound {np.nanmax(self.best.value):.4g}"
+
+    def result(self, interrupted: bool) -> Trained:
+        """Every replicate with its best weights; warns of what the user should know."""
+        if not np.isfinite(self.best.value).any():
+            raise FloatingPointError(
+                f"training diverged in all {len(self.generators)} replicates, {_MAX_RESTARTS} restarts each; "
+                "use a smaller learning_rate, or look for columns with extreme outliers."
+            )
+        for r in range(len(self.generators)):
+            self.best.restore(r)
+        self._warn(interrupted)
+        self.model.eval()
+        history = {k: np.stack(v, axis=1) for k, v in self.history.items()}
+        return Trained(
+            self.model, history, self.best.epoch.copy(), self.best.value.copy(), self.restarts.copy(), interrupted
+        )
+
+    def _warn(self, interrupted: bool) -> None:
+        epochs = len(self.history["valid"]) - 1
+        if interrupted:
+            warnings.warn(
+                f"training was interrupted after {epochs} epochs; the best weights so far were kept.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        elif self.settings.valid_fraction and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
+            warnings.warn(
+                f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if self.restarts.any():
+            which = ", ".join(f"{r} ({k}x)" for r, k in enumerate(self.restarts) if k)
+            warnings.warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning, stacklevel=4)
+
+
+@torch.no_grad()
+def _scale_to_norm(grads: list[Tensor], max_norm: float) -> None:
+    """Scale gradients, replicate axis first, so that no replicate's Euclidean norm exceeds ``max_norm``."""
+    norm = torch.linalg.vector_norm(torch.cat([g.flatten(1) for g in grads], 1), dim=1)
+    scale = (max_norm / norm).clamp(max=1.0)
+    torch._foreach_mul_(grads, [scale.view(-1, *(1,) * (g.ndim - 1)) for g in grads])
