@@ -1,1 +1,27 @@
+"""Reports: facts as plain data first (:func:`summarize`, :class:`Report`), then one self-contained page."""
 
+from __future__ import annotations
+
+from underlie.report.document import Alert, Column, Estimate, Figure, Report, Section, Table, table
+from underlie.report.images import picture
+from underlie.report.layout import report_from_summary
+from underlie.report.provenance import provenance
+from underlie.report.render import render_html, write_report
+from underlie.report.summary import summarize
+
+__all__ = [
+    "Report",
+    "Section",
+    "Table",
+    "Column",
+    "Estimate",
+    "Figure",
+    "Alert",
+    "summarize",
+    "report_from_summary",
+    "table",
+    "picture",
+    "provenance",
+    "render_html",
+    "write_report",
+]
