@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import narwhals as nw
 import numpy as np
@@ -23,6 +23,7 @@ def numeric_matrix(X: object, names: Sequence[str], owner: str) -> Array:
     ValueError
         When columns are missing, unknown or duplicated, the width differs, or a value is infinite.
     """
+    _refuse_repeated(getattr(X, "columns", ()))
     table = nw.from_native(X, eager_only=True, pass_through=True)
     values = _from_table(table, names, owner) if isinstance(table, nw.DataFrame) else _from_array(X, len(names), owner)
     if np.isinf(values).any():
@@ -33,8 +34,6 @@ def numeric_matrix(X: object, names: Sequence[str], owner: str) -> Array:
 
 def _from_table(table: nw.DataFrame, names: Sequence[str], owner: str) -> Array:
     columns = [str(column) for column in table.columns]
-    if repeated := sorted({column for column in columns if columns.count(column) > 1}):
-        raise ValueError(f"X: column {repeated[0]!r} occurs more than once; rename one of them")
     if set(columns) == set(names):
         order = [columns.index(name) for name in names]
     elif len(columns) == len(names) and all(name == f"x{j}" for j, name in enumerate(names)):
@@ -48,6 +47,14 @@ def _from_table(table: nw.DataFrame, names: Sequence[str], owner: str) -> Array:
                 f"X: column {column!r} is {dtype}, but {owner} sees only numbers; encode it or leave it out"
             )
     return np.column_stack([table[table.columns[j]].cast(nw.Float64).to_numpy() for j in order]).astype(float)
+
+
+def _refuse_repeated(columns: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for column in columns:
+        if column in seen:
+            raise ValueError(f"X: column {column!r} occurs more than once; rename one of them")
+        seen.add(column)
 
 
 def _difference(columns: Sequence[str], names: Sequence[str], owner: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import singledispatch
 from typing import Any
 
@@ -43,7 +44,19 @@ def _(model: Any, X: object, name: str) -> Array:
             f"model {name!r} ({type(model).__name__}) cannot score rows with missing cells, the first is in column "
             f"{view.names[column]!r}, row {row}; impute or drop them, or use underlie.ProbabilisticPCA or underlie.VAE"
         )
-    return _finite(_score_named(model, values), name)
+    return _finite(_score_named(_unwhitened(model), values), name)
+
+
+def _unwhitened(model: Any) -> Any:
+    """The same PCA without whitening: scikit-learn (1.9 at least) scales the covariance twice when whiten=True.
+
+    Whitening rescales the components' scores and leaves the density as it is.
+    """
+    if not getattr(model, "whiten", False):
+        return model
+    plain = copy.copy(model)
+    plain.whiten = False
+    return plain
 
 
 def _score_named(model: Any, values: Array) -> Array:
