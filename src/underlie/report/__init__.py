@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from underlie.report.comparison import comparison_table
 from underlie.report.document import Alert, Column, Estimate, Figure, Report, Section, Table, table
 from underlie.report.images import picture
 from underlie.report.layout import report_from_summary
@@ -20,6 +21,7 @@ __all__ = [
     "summarize",
     "report_from_summary",
     "table",
+    "comparison_table",
     "picture",
     "provenance",
     "render_html",

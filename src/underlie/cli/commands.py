@@ -1,0 +1,249 @@
+"""What can be typed: each command's arguments, help and examples; the work is done in the module it names."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from underlie import __version__
+from underlie.cli.errors import with_exit_codes
+
+app = typer.Typer(
+    name="underlie",
+    help="Latent-variable models for tables and images: fit, compare, impute, sample.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Family(StrEnum):
+    """Models that can be fitted, saved and used again."""
+
+    vae = "vae"
+    ppca = "ppca"
+
+
+TableIn = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, npy or npz file.")]
+ModelIn = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder that [b]underlie fit[/b] wrote, or a model file.")
+]
+ArrayName = Annotated[str | None, typer.Option("--array", metavar="NAME", help="Which array of an npz file.")]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an identifier; repeatable."),
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kinds",
+        metavar="COLUMN=KIND",
+        help="Overrule an inferred kind: continuous, positive, proportion, count, binary, categorical, ordinal; repeatable.",
+    ),
+]
+Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same numbers.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Epochs = Annotated[int | None, typer.Option("--max-epochs", min=1, help="Passes over the data at most (vae).")]
+FileOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write, its kind by its suffix.")]
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"underlie {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _examples(*lines: str) -> str:
+    return "[b]Examples[/b]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+@app.command(epilog=_examples("underlie demo", "underlie demo --out results --seed 1"))
+@with_exit_codes
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the report.")] = Path(
+        "underlie-demo"
+    ),
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit and compare models on two real data sets that come with the packages; write a report."""
+    from underlie.cli.demo import run_demo
+
+    run_demo(out, seed=seed, quiet=quiet, command=_typed())
+
+
+@app.command(
+    epilog=_examples(
+        "underlie fit patients.csv --out fit",
+        "underlie fit patients.csv --drop id --kinds grade=ordinal --model vae --n-latent 4 --out fit",
+        "underlie fit images.npz --array X --model ppca --out fit",
+    )
+)
+@with_exit_codes
+def fit(
+    table: TableIn,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for model and report.")],
+    model: Annotated[Family, typer.Option("--model", "-m", help="vae: any columns; ppca: linear, exact.")] = Family.vae,
+    n_latent: Latent = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    array: ArrayName = None,
+    max_epochs: Epochs = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model to a table; write model.safetensors, report.html and report.json."""
+    from underlie.cli.fit import Settings, fit_table
+
+    settings = Settings(model.value, n_latent, kinds or (), seed, max_epochs, verbose=not quiet)
+    fit_table(table, out, settings, drop=drop or (), array=array, quiet=quiet, command=_typed())
+
+
+@app.command(
+    epilog=_examples(
+        "underlie compare patients.csv",
+        "underlie compare measurements.parquet --models ppca,gmm,vae --held-out 0.3 --out comparison",
+    )
+)
+@with_exit_codes
+def compare(
+    table: TableIn,
+    models: Annotated[
+        str, typer.Option("--models", metavar="NAMES", help="Comma-separated: ppca, gmm (complete numbers only), vae.")
+    ] = "ppca,vae",
+    held_out: Annotated[
+        float,
+        typer.Option(
+            "--held-out", min=0.0, max=0.9, help="Share of rows to judge on; 0 judges on all that were fitted."
+        ),
+    ] = 0.2,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for a report.")] = None,
+    n_latent: Latent = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    array: ArrayName = None,
+    max_epochs: Epochs = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit several models; compare them by held-out log-likelihood and moment gaps."""
+    from underlie.cli.comparison import compare_on_table
+    from underlie.cli.fit import Settings
+
+    settings = Settings("", n_latent, kinds or (), seed, max_epochs, verbose=not quiet)
+    compare_on_table(
+        table, models, settings, held_out=held_out, out=out, drop=drop or (), array=array, quiet=quiet, command=_typed()
+    )
+
+
+@app.command(epilog=_examples("underlie sample fit -n 1000 --out simulated.csv", "underlie sample fit -n 5 --seed 1"))
+@with_exit_codes
+def sample(
+    model: ModelIn,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; printed as CSV without it.")
+    ] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Draw new rows from a fitted model."""
+    from underlie.cli.use import sample_rows
+
+    sample_rows(model, n, out, seed=seed, quiet=quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "underlie impute patients.csv --out complete.csv",
+        "underlie impute fit patients.csv --out complete.csv",
+        "underlie impute fit patients.csv --draws 20 --out imputations.parquet",
+    )
+)
+@with_exit_codes
+def impute(
+    source: Annotated[
+        Path, typer.Argument(metavar="MODEL|TABLE", help="A fitted model, or the table itself to fit one to it first.")
+    ],
+    table: Annotated[
+        Path | None, typer.Argument(metavar="TABLE", help="The table to complete, when a model is given.")
+    ] = None,
+    out: FileOut = ...,  # type: ignore[assignment]  # required, though it follows an optional argument
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws", min=0, help="Multiple imputations, stacked with columns .imp and .id; 0: one best value."
+        ),
+    ] = 0,
+    model: Annotated[Family, typer.Option("--model", "-m", help="What to fit when no model is given.")] = Family.vae,
+    n_latent: Latent = None,
+    kinds: Kinds = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Hand a column on untouched; repeatable.")
+    ] = None,
+    array: ArrayName = None,
+    max_epochs: Epochs = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fill in missing cells, once or several times; observed cells are kept as they are."""
+    from underlie.cli.fit import Settings
+    from underlie.cli.use import impute_table
+
+    settings = Settings(model.value, n_latent, kinds or (), seed, max_epochs, verbose=not quiet)
+    impute_table(source, table, out, settings, draws=draws, drop=drop or (), array=array, quiet=quiet)
+
+
+@app.command(
+    epilog=_examples("underlie score fit new_patients.csv", "underlie score fit new_patients.csv --out scores.csv")
+)
+@with_exit_codes
+def score(
+    model: ModelIn,
+    table: TableIn,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the log-likelihood of every row.")
+    ] = None,
+    drop: Drop = None,
+    array: ArrayName = None,
+    quiet: Quiet = False,
+) -> None:
+    """Log-likelihood of a table under a fitted model, in nats per row with its standard error."""
+    from underlie.cli.use import score_table
+
+    score_table(model, table, out, drop=drop or (), array=array, quiet=quiet)
+
+
+@app.command(
+    epilog=_examples("underlie schema patients.csv", "underlie schema patients.csv --drop id --kinds grade=ordinal")
+)
+@with_exit_codes
+def schema(table: TableIn, kinds: Kinds = None, drop: Drop = None, array: ArrayName = None) -> None:
+    """Print what is in a table: each column's kind, values and missing cells, as the models will see it."""
+    from underlie.cli.tables import parse_kinds, read_table
+    from underlie.data.schema import Schema
+
+    typer.echo(str(Schema.infer(read_table(table, array=array, drop=drop or ()), parse_kinds(kinds or ()))))
+
+
+def _typed() -> str:
+    """The command line as it was typed, the program by its bare name."""
+    import shlex
+
+    return shlex.join(["underlie", *sys.argv[1:]])

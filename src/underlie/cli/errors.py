@@ -1,0 +1,66 @@
+"""From an exception to an exit code: 0 done, 1 unexpected, 2 bad input or usage, 130 interrupted."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+import typer
+
+UNEXPECTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BadInput(ValueError):
+    """What the user gave cannot be used; the message says why and what to do instead."""
+
+
+def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
+    """The command with bad input reported as one clear message (exit code 2) and an interruption as 130.
+
+    Bad input is a :class:`BadInput`, a missing file, or a ValueError or TypeError raised by this package itself, whose
+    messages are written for users. The same types from inside another library are faults of ours: they keep their
+    traceback, and Python ends with exit code 1.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.secho("interrupted", fg="yellow", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            reason = error.strerror or type(error).__name__
+            raise _refused(f"{error.filename}: {reason}") from error
+        except (ValueError, TypeError) as error:
+            if not is_ours(error):
+                raise
+            raise _refused(str(error)) from error
+
+    return guarded
+
+
+def is_ours(error: ValueError | TypeError) -> bool:
+    """Whether this package, or scikit-learn's check of an estimator's parameters, raised the error on purpose."""
+    if isinstance(error, BadInput):
+        return True
+    last: TracebackType | None = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    raised_in = str(last.tb_frame.f_globals.get("__name__", "")) if last is not None else ""
+    return raised_in.startswith("underlie.") or type(error).__name__ in {"InvalidParameterError", "NotFittedError"}
+
+
+def _refused(message: str) -> typer.Exit:
+    typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)
+    sys.stderr.flush()
+    return typer.Exit(BAD_INPUT)

@@ -1,0 +1,69 @@
+"""The table that :func:`underlie.compare` returns, as a table of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from underlie.report.document import Cell, Column, Estimate, Table, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = False, note: str = "") -> Table:
+    """A report table from a comparison of models.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From :func:`underlie.compare`.
+    caption : str
+    training : bool
+        Whether the rows are those that the models were fitted to: AIC and BIC are shown only then, for only then do
+        they mean something.
+    note : str
+        Stands under the table.
+
+    Returns
+    -------
+    Table
+
+    Examples
+    --------
+    >>> import numpy as np, underlie as ul
+    >>> from sklearn.decomposition import PCA
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> frame = ul.compare({"one axis": PCA(1).fit(X), "two axes": PCA(2).fit(X)}, X)
+    >>> comparison_table(frame, "Fit", training=True).columns[1].header
+    'nats per row'
+    """
+    columns = [
+        Column("model"),
+        Column("nats per row", "estimate", better="high"),
+        Column("to the best", "estimate"),
+        Column("parameters", "integer"),
+        *([Column("AIC", "integer", better="low"), Column("BIC", "integer", better="low")] if training else []),
+        Column("mean gap", "number", better="low"),
+        Column("by chance", "number"),
+        Column("second gap", "number", better="low"),
+        Column("by chance", "number"),
+        Column("fit, s", "number", decimals=2),
+    ]
+    rows = [_row(str(name), row, training) for name, row in frame.iterrows()]
+    return table(caption, columns, rows, note)
+
+
+def _row(name: str, row: pd.Series[Any], training: bool) -> list[Cell]:
+    best = row["delta_log_likelihood"] == 0
+    return [
+        name,
+        Estimate(float(row["log_likelihood"]), float(row["log_likelihood_se"])),
+        None if best else Estimate(float(row["delta_log_likelihood"]), float(row["delta_se"])),
+        float(row["n_parameters"]),
+        *([float(row["aic"]), float(row["bic"])] if training else []),
+        float(row["mega_1"]),
+        float(row["mega_1_floor"]),
+        float(row["mega_2"]),
+        float(row["mega_2_floor"]),
+        float(row["fit_time"]),
+    ]
