@@ -44,7 +44,7 @@ Kinds = Annotated[
     typer.Option(
         "--kinds",
         metavar="COLUMN=KIND",
-        help="Overrule an inferred kind: continuous, positive, proportion, count, binary, categorical, ordinal; repeatable.",
+        help="Overrule an inferred kind: continuous, positive, proportion, count, binary, categorical, ordinal.",
     ),
 ]
 Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]

@@ -96,14 +96,12 @@ def _fit_mixture(rows: Table, seed: int) -> Any:
     if isinstance(rows, pd.DataFrame):
         text = [str(name) for name, dtype in rows.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)]
         if text:
-            raise BadInput(
-                f"--models gmm: column {text[0]!r} is not numeric, which a Gaussian mixture cannot use; leave gmm out"
-            )
+            raise BadInput(f"--models gmm: column {text[0]!r} is not numeric; leave gmm out")
     values = rows.to_numpy(dtype=float) if isinstance(rows, pd.DataFrame) else rows
     if np.isnan(values).any():
         raise BadInput("--models gmm: a Gaussian mixture needs a complete table, and cells are missing; leave gmm out")
     with warnings.catch_warnings():
-        # fits of candidates that lose by BIC may stop early; the winner is told apart below
+        # a candidate that does not converge loses by BIC, and the user asked for none of them in particular
         warnings.simplefilter("ignore")
         return mixture_by_bic(rows if isinstance(rows, pd.DataFrame) else values.reshape(len(values), -1), seed)
 
@@ -117,7 +115,7 @@ def _alerts(models: dict[str, Any]) -> tuple[Alert, ...]:
     if not discrete or len(models) < 2:
         return ()
     text = (
-        f"{len(discrete)} column(s), such as {discrete[0]!r}, are discrete. A VAE gives them probabilities, pPCA and mixtures "
-        "densities: their log-likelihoods have different units. Compare the gaps, or how well hidden cells are imputed."
+        f"{len(discrete)} column(s), such as {discrete[0]!r}, are discrete. A VAE gives them probabilities, pPCA and "
+        "mixtures densities: their log-likelihoods have different units. Compare the gaps, or how well hidden cells are imputed."
     )
     return (Alert("warning", "Log-likelihoods of different kinds", text),)

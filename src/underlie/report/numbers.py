@@ -34,8 +34,7 @@ def format_column(column: Column, cells: Sequence[Cell]) -> list[str]:
     if column.kind == "percent":
         decimals = 1 if column.decimals is None else column.decimals
         return [_EMPTY if cell is None else _sign(f"{100 * _number(cell):.{decimals}f} %") for cell in cells]
-    values = [_number(cell) for cell in cells if cell is not None]
-    if column.decimals is None and _spans_too_much(values):
+    if column.decimals is None and _spans_too_much(cells):
         return [_with_error(cell, None) for cell in cells]
     return [_with_error(cell, _decimals(column, cells)) for cell in cells]
 
@@ -87,8 +86,10 @@ def _decimals(column: Column, cells: Sequence[Cell]) -> int:
     return min(6, max(0, _SIGNIFICANT - 1 - _magnitude(values[len(values) // 2])))
 
 
-def _spans_too_much(values: Sequence[float]) -> bool:
-    sizes = [abs(v) for v in values if v != 0]
+def _spans_too_much(cells: Sequence[Cell]) -> bool:
+    """Whether one number of decimals cannot serve all cells; where there are standard errors, they decide."""
+    errors = [cell.se for cell in cells if isinstance(cell, Estimate) and cell.se]
+    sizes = errors or [abs(_number(cell)) for cell in cells if cell is not None and _number(cell) != 0]
     return bool(sizes) and (max(sizes) / min(sizes) > _WIDEST_RANGE or max(sizes) >= 1e9 or max(sizes) < 1e-4)
 
 

@@ -59,7 +59,7 @@ def render_html(report: Report | Mapping[str, Any]) -> str:
         show_table=_show_table,
         is_table=lambda block: isinstance(block, Table),
         is_figure=lambda block: isinstance(block, Figure),
-        seconds=format_number,
+        provenance_rows=_provenance_rows,
     )
 
 
@@ -110,6 +110,24 @@ def _show_table(table: Table) -> list[list[_ShownCell]]:
         texts = format_column(column, cells)
         columns.append([_ShownCell(text, column.kind != "text", i in best) for i, text in enumerate(texts)])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _provenance_rows(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is known of how the report came about, as labels and values."""
+    time = made.get("created", "")
+    if made.get("seconds") is not None:
+        time += f", in {format_number(made['seconds'], 3)} s"
+    system = " on ".join(str(made[name]) for name in ("python", "platform") if made.get(name))
+    packages = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
+    seed = "" if made.get("seed") is None else str(made["seed"])
+    rows = (
+        ("Command", made.get("command") or ""),
+        ("Seed", seed),
+        ("Made", time),
+        ("Python", system),
+        ("Packages", packages),
+    )
+    return [(label, value) for label, value in rows if value]
 
 
 @lru_cache(maxsize=1)

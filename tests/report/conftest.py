@@ -1,0 +1,30 @@
+"""A report with one of everything."""
+
+from __future__ import annotations
+
+import pytest
+
+from underlie.report import Alert, Column, Estimate, Figure, Report, Section, table
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+@pytest.fixture
+def full_report() -> Report:
+    columns = (
+        Column("model"),
+        Column("nats", "estimate", "high"),
+        Column("rows", "integer"),
+        Column("share", "percent"),
+    )
+    numbers = table("Fit", columns, [("pPCA", Estimate(-1.5, 0.25), 100, 0.125), ("none", None, None, None)], "A note.")
+    figure = Figure("Latent space", PIXEL, "Points in a plane.", "Groups are apart.")
+    return Report(
+        title="A fit",
+        lead="Two models.",
+        headline=(("nats per row", "−1.50 ± 0.25"),),
+        alerts=(Alert("warning", "Not converged", "Train longer."),),
+        sections=(Section("Results", ("A paragraph.", numbers, figure)),),
+        provenance={"seed": 0, "versions": {"underlie": "0"}},
+        facts={"curve": [1.0, 2.0]},
+    )
