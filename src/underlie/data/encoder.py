@@ -1,0 +1,553 @@
+"""The encoder: a table, array or images to numbers that models take, and back to what the user gave."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, Self, cast, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from underlie.data import arrays as array_checks
+from underlie.data.build import FinishedColumn, build_table, fill_table
+from underlie.data.codec import Codec, Floats, Mask, unseen_level
+from underlie.data.inference import Kinds, infer_array, infer_images, infer_table, warn_of_empty_rows
+from underlie.data.schema import Schema
+from underlie.data.sources import ParquetSource, RowSource, as_source, blocks, is_source, sample_rows
+from underlie.data.tables import Label, Library, RawColumn, RawTable, is_series, library_of, read_table
+from underlie.warnings import DataWarning
+
+Container = Literal["array", "pandas", "polars", "pyarrow"]
+
+_FORMAT: Final = 1
+#: a row source is looked at through this many random rows, fewer where they would exceed the bytes
+_SAMPLE_ROWS: Final = 20_000
+_SAMPLE_BYTES: Final = 2**28
+#: the largest value of a source of pixels is searched through all of it where it has at most this many bytes
+_STREAMED_BYTES: Final = 2**31
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Numbers that models take.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n, C)
+        Always finite; missing cells hold a harmless valid value.
+    observed : ndarray of bool, shape (n, C), or None
+        Which cells are observed; None where all are.
+    """
+
+    values: NDArray[np.float64]
+    observed: NDArray[np.bool_] | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class _Raw:
+    """Numbers of X as they are: (n, C), codes for labels; and the missing cells, None where there are none."""
+
+    values: NDArray[Any]
+    missing: Mask | None
+
+
+@final
+class Encoder:
+    """Turns tables, arrays and images into numbers and back, without loss of type, order, or level.
+
+    Encoded values are (x - loc) / scale for continuous columns, x / scale for positive columns (scale is the geometric
+    mean) and proportions (scale is the largest possible value), x for counts, and codes 0, 1, ... for discrete columns.
+
+    Use :meth:`fit`; the constructor takes what a fitted encoder holds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"age": [50.0, None, 70.0, 60.0], "grade": ["I", "III", "II", "I"]})
+    >>> encoder = Encoder.fit(X)
+    >>> encoded = encoder.encode(X)
+    >>> encoded.values[:, 1]
+    array([0., 2., 1., 0.])
+    >>> encoded.observed[:, 0]
+    array([ True, False,  True,  True])
+    >>> encoder.decode(encoded.values, observed=encoded.observed).equals(X)
+    True
+    >>> encoder.numeric_names
+    ['age', 'grade=I', 'grade=II', 'grade=III']
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        container: Container,
+        row_shape: tuple[int, ...],
+        labels: tuple[Label, ...] | None = None,
+    ) -> None:
+        self.schema = schema
+        self.row_shape = row_shape
+        self._container = container
+        self._labels = labels
+        self._codec = Codec(schema.arrays)
+
+    # ------------------------------------------------------------------------------------------------------ fitting
+
+    @classmethod
+    def fit(cls, X: Any, kinds: Kinds = None) -> Self:
+        """Look at X, find the kind of each column (see :meth:`Schema.infer`), and return the encoder.
+
+        Of a row source too large for memory, 20,000 random rows are looked at (fewer if they exceed 256 MiB; the seed is
+        fixed, so the result is reproducible): location, scale, levels and missing cells are those of this sample. The
+        largest value of a source of float pixels is searched in all rows where the source has at most 2 GiB, and
+        otherwise in the sample.
+
+        Parameters
+        ----------
+        X : pandas, polars or Arrow table; array (n, D); images (n, h, w) or (n, h, w, c); row source; Parquet path
+            NaN or null where missing.
+        kinds : dict of name or position to Kind, or one Kind for all columns, optional
+
+        Returns
+        -------
+        Encoder
+
+        Raises
+        ------
+        ValueError
+            If X is empty, has infinite values, duplicated names, a column without observed cells, mixed text and numbers,
+            or contradicts ``kinds``.
+        TypeError
+            If X is sparse, or a column holds dates or other objects.
+        """
+        library = library_of(X)
+        if library is not None:
+            return cls._fit_table(read_table(X), kinds)
+        if isinstance(X, (str, Path)) or is_source(X):
+            return cls._fit_source(as_source(X), kinds)
+        _refuse_series(X)
+        return cls._fit_array(array_checks.checked_array(X), kinds)
+
+    @classmethod
+    def _fit_table(cls, table: RawTable, kinds: Kinds) -> Self:
+        arrays = infer_table(table, kinds)
+        encoder = cls(Schema.from_arrays(arrays), table.library, (len(table.labels),), table.labels)
+        warn_of_empty_rows(encoder._raw_of_table(table).missing)
+        return encoder
+
+    @classmethod
+    def _fit_array(cls, X: NDArray[Any], kinds: Kinds) -> Self:
+        names = array_checks.grid_names(X.shape[1:])
+        flat = X.reshape(len(X), -1)
+        missing = array_checks.missing_cells(flat, names)
+        infer = infer_array if X.ndim == 2 else infer_images
+        encoder = cls(Schema.from_arrays(infer(flat, missing, names, kinds)), "array", X.shape[1:])
+        warn_of_empty_rows(missing)
+        return encoder
+
+    @classmethod
+    def _fit_source(cls, source: RowSource, kinds: Kinds) -> Self:
+        row_bytes = max(1, int(np.prod(source.shape[1:])) * source.dtype.itemsize)
+        sample = sample_rows(source, max(1, min(_SAMPLE_ROWS, _SAMPLE_BYTES // row_bytes)))
+        encoder = cls._fit_array(array_checks.checked_array(sample), kinds)
+        arrays = encoder.schema.arrays
+        if isinstance(source, ParquetSource):
+            arrays = _replace(arrays, names=source.names)
+        streamed = source.dtype.kind == "f" and len(source) * row_bytes <= _STREAMED_BYTES
+        if streamed and set(arrays.kinds) == {"proportion"}:
+            top = max(float(np.fmax.reduce(block, axis=None)) for block in blocks(source))
+            if top > float(arrays.scale[0]):
+                n_columns = len(arrays)
+                arrays = _replace(arrays, scale=np.full(n_columns, top), high=np.full(n_columns, top))
+        return cls(Schema.from_arrays(arrays), "array", source.shape[1:])
+
+    # ---------------------------------------------------------------------------------------------------- properties
+
+    @property
+    def n_columns(self) -> int:
+        """C, the number of columns of the encoded values."""
+        return len(self.schema)
+
+    @property
+    def n_numeric(self) -> int:
+        """P, the number of columns of the numeric view."""
+        return int(self._codec.offsets[-1])
+
+    @property
+    def numeric_loc(self) -> Floats:
+        """(P,): numeric = loc + scale * coordinate, the coordinate being the encoded value or the indicator of a level."""
+        return self._codec.numeric_affine[0]
+
+    @property
+    def numeric_scale(self) -> Floats:
+        """(P,): see :attr:`numeric_loc`."""
+        return self._codec.numeric_affine[1]
+
+    @cached_property
+    def numeric_names(self) -> list[str]:
+        """Names of the P numeric columns; ``column=level`` for the indicators of a categorical column."""
+        names: list[str] = []
+        for name, kind, levels in zip(
+            self.schema.arrays.names, self.schema.arrays.kinds, self.schema.arrays.levels, strict=True
+        ):
+            names.extend([f"{name}={level}" for level in levels] if kind == "categorical" else [name])
+        return names
+
+    # ------------------------------------------------------------------------------------------------------ encoding
+
+    def encode(self, X: Any) -> Encoded:
+        """Encoded values of new rows.
+
+        Parameters
+        ----------
+        X : table, array, images or row source of n rows
+            The columns that ``fit`` saw, in the same order.
+
+        Returns
+        -------
+        Encoded
+            ``values`` (n, C), ``observed`` (n, C) or None.
+
+        Raises
+        ------
+        ValueError
+            If columns are unknown, missing or in another order, or a cell has a level, or a value, that its column
+            cannot have.
+        TypeError
+            If X is of another sort (images instead of a table, text instead of numbers).
+        """
+        raw = self._raw(X)
+        values = self._codec.encode(raw.values, raw.missing)
+        return Encoded(values, None if raw.missing is None else ~raw.missing)
+
+    def numeric(self, X: Any) -> NDArray[np.float64]:
+        """The rows of X as numbers in the user's units, with indicators for the levels of categorical columns.
+
+        Binary columns are their two numbers, or 0 and 1 where they are text or booleans; ordinal columns are their
+        numbers where these are equally spaced, and codes 0, 1, ... otherwise.
+
+        Parameters
+        ----------
+        X : as for :meth:`encode`
+
+        Returns
+        -------
+        ndarray of float64, shape (n, P)
+            NaN where missing.
+        """
+        raw = self._raw(X)
+        return self._codec.numeric(raw.values, raw.missing)
+
+    def log_abs_det(self, observed: NDArray[np.bool_] | None, n: int) -> NDArray[np.float64]:
+        """What to add to the log density of encoded values to have that of the data: the sum of -log scale, per row.
+
+        Parameters
+        ----------
+        observed : ndarray of bool, shape (n, C), or None
+        n : int
+            Number of rows.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Over the observed cells of continuous, positive and proportion columns, in nats.
+        """
+        return self._codec.log_abs_det(observed, n)
+
+    # ------------------------------------------------------------------------------------------------------ decoding
+
+    def decode(self, values: Any, *, observed: NDArray[np.bool_] | None = None, like: Any = None) -> Any:
+        """Encoded values as a table, array or images of the sort that ``fit`` saw.
+
+        Values are rounded or clipped to the nearest that a column can hold: whole numbers in integer columns, counts
+        >= 0, proportions within [0, 1], positive values > 0, one of the levels.
+
+        Parameters
+        ----------
+        values : array-like of shape (n, C)
+            NaN becomes a missing cell.
+        observed : ndarray of bool, shape (n, C), optional
+            Cells that are not observed become missing.
+        like : pandas.DataFrame, optional
+            Its index becomes the index of the result.
+
+        Returns
+        -------
+        pandas.DataFrame, polars.DataFrame, pyarrow.Table or ndarray of shape (n, *row_shape)
+        """
+        encoded = self._as_matrix(values, self.n_columns, "values")
+        if observed is not None:
+            encoded = np.where(observed, encoded, np.nan)
+        return self._finish(self._codec.decode(encoded), like)
+
+    def from_numeric(self, A: Any, *, like: Any = None) -> Any:
+        """The numeric view as a table, array or images again: nearest level, largest indicator, rounded counts.
+
+        Parameters
+        ----------
+        A : array-like of shape (n, P)
+            NaN becomes a missing cell.
+        like : pandas.DataFrame, optional
+            Its index becomes the index of the result.
+
+        Returns
+        -------
+        as for :meth:`decode`
+        """
+        return self._finish(self._codec.decode(self.encoded_from_numeric(A)), like)
+
+    def encoded_from_numeric(self, A: Any) -> NDArray[np.float64]:
+        """Nearest valid encoded values (n, C) of the numeric view (n, P); NaN stays NaN."""
+        return self._codec.encoded_from_numeric(self._as_matrix(A, self.n_numeric, "A"))
+
+    def numeric_moments(self, mean: NDArray[Any], var: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Means and variances of the coordinates, in the units of the numeric view.
+
+        Parameters
+        ----------
+        mean, var : ndarray of shape (..., P)
+            Of encoded values, and of the indicators of categorical columns.
+
+        Returns
+        -------
+        mean, var : ndarray of shape (..., P)
+            loc + scale * mean, and scale^2 * var.
+        """
+        loc, scale = self._codec.numeric_affine
+        with np.errstate(over="ignore"):
+            return np.asarray(mean) * scale + loc, np.asarray(var) * scale * scale
+
+    def fill(self, X: Any, values: Any) -> Any:
+        """X with its missing cells replaced by decoded values; observed cells stay exactly as they are.
+
+        Parameters
+        ----------
+        X : as for :meth:`encode`
+        values : array-like of shape (n, C)
+            Encoded values; only those of missing cells are used.
+
+        Returns
+        -------
+        same type, columns, order and index as X
+        """
+        raw = self._raw(X)
+        encoded = self._as_matrix(values, self.n_columns, "values")
+        if len(encoded) != len(raw.values):
+            raise ValueError(f"values has {len(encoded)} rows, but X has {len(raw.values)}.")
+        if raw.missing is None:
+            missing = np.zeros(encoded.shape, dtype=bool)
+        else:
+            missing = raw.missing
+        decoded = np.where(missing, self._codec.decode(np.where(missing, encoded, np.nan)), np.nan)
+        library = library_of(X)
+        if library is not None:
+            return fill_table(library, X, self._finished(decoded))
+        array = np.array(X.astype(np.float64).filled(np.nan) if isinstance(X, np.ma.MaskedArray) else X)
+        flat = array.reshape(len(array), -1)
+        flat[missing] = decoded[missing].astype(flat.dtype)
+        return flat.reshape(array.shape)
+
+    # ----------------------------------------------------------------------------------------------------------- JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything the encoder holds, as plain JSON types."""
+        return {
+            "format": _FORMAT,
+            "container": self._container,
+            "row_shape": list(self.row_shape),
+            "labels": None if self._labels is None else list(self._labels),
+            "schema": self.schema.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Restore what :meth:`to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If it is no encoder, or one of a later format.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+            raise ValueError(f"this is no encoder of format {_FORMAT}: it was written by another version, or altered.")
+        container, labels = data.get("container"), data.get("labels")
+        if container not in ("array", "pandas", "polars", "pyarrow"):
+            raise ValueError(f"this is no encoder: its container is {container!r}.")
+        try:
+            row_shape = tuple(int(s) for s in data["row_shape"])
+            schema = Schema.from_json(data["schema"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no encoder: {error!r} is missing or of the wrong type.") from error
+        if int(np.prod(row_shape)) != len(schema) or (labels is not None and len(labels) != len(schema)):
+            raise ValueError("this is no encoder: its columns, labels and shape do not fit together.")
+        return cls(schema, cast(Container, container), row_shape, None if labels is None else tuple(labels))
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _raw(self, X: Any) -> _Raw:
+        if library_of(X) is not None:
+            return self._raw_of_new_table(read_table(X))
+        if isinstance(X, (str, Path)) or is_source(X):
+            source = as_source(X)
+            X = source[0 : len(source)]
+        _refuse_series(X)
+        array = array_checks.checked_array(X)
+        if self._container != "array":
+            self._require_numbers(array)
+            warnings.warn(
+                "X does not have valid feature names, but Encoder was fitted with feature names",
+                DataWarning,
+                stacklevel=4,
+            )
+        self._require_shape(array.shape[1:])
+        flat = array.reshape(len(array), -1)
+        return _Raw(flat, array_checks.missing_cells(flat, array_checks.grid_names(array.shape[1:])))
+
+    def _require_numbers(self, X: NDArray[Any]) -> None:
+        if self._codec.coded.any():
+            name = self.schema.arrays.names[int(np.argmax(self._codec.coded))]
+            raise TypeError(
+                f"X is an array of dtype {X.dtype}, but the encoder was fitted to a table whose column {name!r} has labels: "
+                "give a table with the same columns."
+            )
+
+    def _require_shape(self, shape: tuple[int, ...]) -> None:
+        if shape == self.row_shape:
+            return
+        if len(shape) == len(self.row_shape) == 1:
+            raise ValueError(
+                f"X has {shape[0]} features, but Encoder is expecting {self.row_shape[0]} features as input: give the columns "
+                "that fit saw."
+            )
+        remedy = " Use X.reshape(" + ", ".join(["len(X)", *map(str, self.row_shape)]) + ")."
+        same_size = int(np.prod(shape)) == int(np.prod(self.row_shape))
+        raise ValueError(
+            f"one row of X has shape {shape}, but Encoder is expecting {self.row_shape}.{remedy if same_size else ''}"
+        )
+
+    def _raw_of_new_table(self, table: RawTable) -> _Raw:
+        if self._container == "array":
+            self._require_shape((len(table.labels),))
+            if not isinstance(self.schema.arrays.names, tuple):
+                warnings.warn(
+                    "X has feature names, but Encoder was fitted without feature names", DataWarning, stacklevel=5
+                )
+        elif table.labels != self._labels:
+            raise ValueError(_names_differ(cast("tuple[Label, ...]", self._labels), table.labels))
+        return self._raw_of_table(table)
+
+    def _raw_of_table(self, table: RawTable) -> _Raw:
+        values = np.empty((table.n_rows, self.n_columns))
+        coded = self._codec.coded
+        for j, column in enumerate(table.columns):
+            levels = self.schema.arrays.levels[j]
+            values[:, j] = _codes(column, levels) if coded[j] else _numbers(column)
+        missing = np.isnan(values)
+        return _Raw(values, missing if missing.any() else None)
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def _as_matrix(self, values: Any, width: int, name: str) -> Floats:
+        matrix = np.asarray(values, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != width:
+            raise ValueError(f"{name} has shape {matrix.shape}, but (n, {width}) is expected.")
+        return matrix
+
+    def _finish(self, raw: Floats, like: Any) -> Any:
+        if self._container == "array":
+            dtype = np.dtype(self.schema.arrays.dtypes[0])
+            if dtype.kind != "f" and np.isnan(raw).any():
+                dtype = np.dtype(np.float64)
+            return raw.astype(dtype).reshape(len(raw), *self.row_shape)
+        index = getattr(like, "index", None) if like is not None and library_of(like) == "pandas" else None
+        return build_table(cast(Library, self._container), self._finished(raw), index)
+
+    def _finished(self, raw: Floats) -> Sequence[FinishedColumn]:
+        a, coded = self.schema.arrays, self._codec.coded
+        labels = self._labels or tuple(a.names)
+        return [
+            FinishedColumn(labels[j], a.dtypes[j], raw[:, j], a.levels[j] if coded[j] else None)
+            for j in range(self.n_columns)
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Encoder of {repr(self.schema)[11:-1]}>"
+
+
+def _replace(arrays: Any, **changes: Any) -> Any:
+    """A copy with some fields changed."""
+    return type(arrays)(**{f: changes.get(f, getattr(arrays, f)) for f in arrays.__dataclass_fields__})
+
+
+def _refuse_series(X: Any) -> None:
+    if is_series(X):
+        raise ValueError(
+            "Expected 2D array, got 1D array instead: X is a single column. Reshape your data with X.to_frame(), or give a "
+            "table of several columns."
+        )
+
+
+def _names_differ(fitted: tuple[Label, ...], given: tuple[Label, ...]) -> str:
+    message = "The feature names should match those that were passed during fit.\n"
+    unexpected = sorted({str(n) for n in given} - {str(n) for n in fitted})
+    absent = sorted({str(n) for n in fitted} - {str(n) for n in given})
+    if unexpected:
+        message += "Feature names unseen at fit time:\n" + _bullets(unexpected)
+    if absent:
+        message += "Feature names seen at fit time, yet now missing:\n" + _bullets(absent)
+    if not unexpected and not absent:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    return message
+
+
+def _bullets(names: Sequence[str]) -> str:
+    return "".join(f"- {n}\n" for n in names[:5]) + ("- ...\n" if len(names) > 5 else "")
+
+
+def _codes(column: RawColumn, levels: tuple[Any, ...]) -> Floats:
+    """Codes of the values of a column, NaN where missing."""
+    if column.form == "boolean":
+        if levels != (False, True):
+            row = int(np.argmin(np.isnan(column.values)))
+            raise ValueError(unseen_level(column.name, row, bool(column.values[row]), levels))
+        return np.asarray(column.values, dtype=np.float64)
+    lookup = {_key(level): float(code) for code, level in enumerate(levels)}
+    values = column.values
+    if column.form != "label":
+        values = np.where(np.isnan(values), None, values.astype(object))
+    found, distinct = pd.factorize(values)
+    known = np.array([lookup.get(_key(value), -1.0) for value in distinct] + [np.nan])
+    codes = known[found]
+    if (codes < 0).any():
+        row = int(np.argmax(codes < 0))
+        raise ValueError(unseen_level(column.name, row, values[row], levels))
+    return np.asarray(codes, dtype=np.float64)
+
+
+def _key(value: Any) -> Any:
+    """Booleans differ from the numbers 0 and 1, which Python counts as equal to them."""
+    return (bool, value) if isinstance(value, (bool, np.bool_)) else value
+
+
+def _numbers(column: RawColumn) -> Floats:
+    """The values of a column that was numeric at fit."""
+    if column.form != "label":
+        return np.asarray(column.values, dtype=np.float64)
+    numbers = np.full(len(column.values), np.nan)
+    for row, value in enumerate(column.values):
+        if value is None:
+            continue
+        if isinstance(value, str):
+            raise ValueError(
+                f"column {column.name!r} of X, row {row}, holds text, {value!r}, but the column was numeric at fit. Correct "
+                f'the cell, set it to missing, or convert the column with pandas.to_numeric(X["{column.name}"], '
+                'errors="coerce").'
+            )
+        numbers[row] = float(value)
+    return numbers

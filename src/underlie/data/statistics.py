@@ -1,0 +1,126 @@
+"""Column statistics that survive missing cells and any scale: the numbers that the rules of inference look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: cells held as float64 at a time; small enough to stay in cache, large enough to keep NumPy busy
+_BLOCK_CELLS = 2**19
+#: within these magnitudes the third power of a value neither overflows nor vanishes
+_SAFE = (1e-90, 1e90)
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows of about half a million cells each."""
+    step = max(1, _BLOCK_CELLS // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+@dataclass(frozen=True)
+class ColumnStatistics:
+    """Statistics of the observed cells of every column; each field is an array of shape (n_columns,).
+
+    ``sd`` has the divisor n (the maximum-likelihood one). ``integer``: every observed value is a whole number.
+    ``two_valued``: the observed values are exactly two, the lowest and the highest.
+    """
+
+    observed: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    integer: NDArray[np.bool_]
+    two_valued: NDArray[np.bool_]
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Columns with one distinct value."""
+        return np.asarray(self.low == self.high)
+
+    def location_scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation, with scale 1 where nothing varies; always finite, scale always positive."""
+        tiny = np.finfo(np.float64).tiny
+        scale = np.where(self.constant, 1.0, np.maximum(self.sd, tiny))
+        return np.where(self.constant, self.low, self.mean), scale
+
+
+def column_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
+    """Compute :class:`ColumnStatistics` of a real (n, C) array; NaN is missing, no value is infinite.
+
+    Three passes over blocks of rows, so that no second array of the size of X is made. Sums are taken of X / 2^e, with
+    2^e just above the largest magnitude of the column, wherever the magnitudes could overflow or vanish; dividing by
+    a power of two is exact.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, C)
+        Any real dtype. Every column has at least one observed cell.
+
+    Returns
+    -------
+    ColumnStatistics
+    """
+    n, n_columns = X.shape
+    low, high, observed, integer = _extremes(X)
+    unit = _power_of_two(low, high)
+    total = np.zeros(n_columns)
+    for rows in row_blocks(n, n_columns):
+        total += np.nansum(X[rows] / unit, axis=0, dtype=np.float64)
+    centre = total / observed
+    first, second = np.zeros(n_columns), np.zeros(n_columns)
+    two_valued = low < high
+    for rows in row_blocks(n, n_columns):
+        block = np.asarray(X[rows], dtype=np.float64)
+        deviation = block / unit - centre
+        first += np.nansum(deviation, axis=0)
+        second += np.nansum(np.square(deviation), axis=0)
+        if two_valued.any():
+            two_valued &= ((block == low) | (block == high) | np.isnan(block)).all(axis=0)
+    shift = first / observed
+    variance = np.maximum(second / observed - shift**2, 0.0)
+    mean = np.clip((centre + shift) * unit, low, high)
+    return ColumnStatistics(observed, low, high, mean, np.sqrt(variance) * unit, integer, two_valued)
+
+
+def skewness(X: NDArray[np.float64], statistics: ColumnStatistics) -> NDArray[np.float64]:
+    """Standardised third central moment of each column, mean((x - mean)^3) / sd^3; 0 for a constant column."""
+    loc, scale = statistics.location_scale()
+    total = np.zeros(X.shape[1])
+    for rows in row_blocks(*X.shape):
+        total += np.nansum(((X[rows] - loc) / scale) ** 3, axis=0)
+    return np.where(statistics.constant, 0.0, total / statistics.observed)
+
+
+def _extremes(
+    X: NDArray[np.generic],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    n_columns = X.shape[1]
+    low = np.full(n_columns, np.inf)
+    high = np.full(n_columns, -np.inf)
+    observed = np.zeros(n_columns, dtype=np.int64)
+    integer = np.ones(n_columns, dtype=bool)
+    whole = X.dtype.kind in "iub"
+    for rows in row_blocks(*X.shape):
+        block = np.asarray(X[rows], dtype=np.float64)
+        low = np.fmin(low, np.fmin.reduce(block, axis=0))
+        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+        missing = np.isnan(block)
+        observed += len(block) - np.count_nonzero(missing, axis=0)
+        if not whole and integer.any():
+            integer &= ((np.rint(block) == block) | missing).all(axis=0)
+    return low, high, observed, integer
+
+
+def _power_of_two(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64] | float:
+    """Units in which sums and squares of each column are safe: 1 where the magnitudes are moderate."""
+    magnitude = np.maximum(np.abs(low), np.abs(high))
+    extreme = ((magnitude < _SAFE[0]) & (magnitude > 0)) | (magnitude > _SAFE[1])
+    if not extreme.any():
+        return 1.0
+    exponent = np.clip(np.frexp(magnitude)[1], -1020, 1020)
+    return np.where(extreme, np.ldexp(1.0, exponent), 1.0)
