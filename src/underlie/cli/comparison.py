@@ -116,6 +116,6 @@ def _alerts(models: dict[str, Any]) -> tuple[Alert, ...]:
         return ()
     text = (
         f"{len(discrete)} column(s), such as {discrete[0]!r}, are discrete. A VAE gives them probabilities, pPCA and "
-        "mixtures densities: their log-likelihoods have different units. Compare the gaps, or how well hidden cells are imputed."
+        "mixtures give them densities, so their log-likelihoods have different units. Compare the gaps instead."
     )
     return (Alert("warning", "Log-likelihoods of different kinds", text),)

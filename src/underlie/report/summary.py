@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from underlie.report.plain import plain
 from underlie.report.provenance import provenance
+from underlie.warnings import ConvergenceWarning, DataWarning, ImportanceSamplingWarning, UnderlieWarning
 
 SUMMARY_FORMAT = "underlie-summary/1"
 
@@ -16,6 +18,7 @@ SUMMARY_FORMAT = "underlie-summary/1"
 _LARGE_GAP = 3.0
 #: share of missing cells above which a column says little
 _MOSTLY_MISSING = 0.5
+_TITLES = {ConvergenceWarning: "Training", DataWarning: "Data", ImportanceSamplingWarning: "Log-likelihood"}
 #: replicates whose held-out bounds differ by more nats per row than this found different solutions
 _DIVERGENT = 1.0
 
@@ -28,6 +31,7 @@ def summarize(
     seed: int | None = None,
     command: str | None = None,
     seconds: float | None = None,
+    caught: Sequence[warnings.WarningMessage] = (),
     random_state: int | None = 0,
 ) -> dict[str, Any]:
     """Facts about a fitted model and the data that it is judged on, as JSON types; nothing is rounded or worded.
@@ -45,6 +49,8 @@ def summarize(
         What was typed, for the record.
     seconds : float, optional
         How long the whole work took.
+    caught : sequence of warnings.WarningMessage
+        Warnings recorded while the model was fitted; those of this package become alerts.
     random_state : int, optional
         For the Monte Carlo parts of the checks.
 
@@ -83,30 +89,48 @@ def summarize(
         "history": _history_facts(model),
         "provenance": provenance(command=command, seed=seed, seconds=seconds),
     }
-    facts["alerts"] = find_alerts(facts)
+    facts["alerts"] = _find_alerts(facts, caught)
     return facts
 
 
-def find_alerts(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+def _find_alerts(facts: Mapping[str, Any], caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
     """What the reader must know before the results: a list of ``{"level", "title", "text"}``, most serious first."""
-    found = [*_training_alerts(facts), *_data_alerts(facts), *_moment_alerts(facts)]
+    told = [item for item in caught if issubclass(item.category, UnderlieWarning)]
+    of_training = any(issubclass(item.category, ConvergenceWarning) for item in told)
+    found = [
+        *(_alert("warning", _TITLES.get(item.category, "Warning"), str(item.message)) for item in told),
+        *([] if of_training else _training_alerts(facts["model"])),
+        *_replicate_alerts(facts),
+        *_data_alerts(facts),
+        *_moment_alerts(facts),
+    ]
     order = ("error", "warning", "note")
     return sorted(found, key=lambda alert: order.index(alert["level"]))
 
 
 def _model_facts(model: Any) -> dict[str, Any]:
+    history = getattr(model, "history_", None)
     return {
         "class": type(model).__name__,
         "parameters": plain(model.get_params(deep=False)),
         "n_parameters": plain(getattr(model, "n_parameters_", None)),
         "fit_seconds": plain(getattr(model, "fit_time_", None)),
-        "n_epochs": plain(getattr(model, "n_epochs_", None)),
+        "n_epochs": None if history is None else int(np.shape(history["train"])[1]) - 1,
         "n_iter": plain(getattr(model, "n_iter_", None)),
-        "converged": plain(getattr(model, "converged_", None)),
-        "interrupted": plain(getattr(model, "interrupted_", None)),
-        "n_restarts": plain(getattr(model, "n_restarts_", None)),
+        "converged": _converged(model),
+        "restarts": plain(getattr(model, "restarts_", None)),
         "best_replicate": plain(getattr(model, "best_replicate_", None)),
     }
+
+
+def _converged(model: Any) -> bool | None:
+    """Whether fitting ended because nothing was left to gain; None for models that are not fitted by iteration."""
+    if hasattr(model, "converged_"):
+        return None if model.converged_ is None else bool(model.converged_)
+    if not hasattr(model, "best_epoch_"):
+        return None
+    epochs = np.shape(model.history_["train"])[1] - 1
+    return bool(np.max(model.best_epoch_) < epochs or epochs < model.max_epochs)
 
 
 def _data_facts(model: Any, X: Any) -> dict[str, Any]:
@@ -155,26 +179,23 @@ def _history_facts(model: Any) -> dict[str, Any] | None:
     return None if history is None else plain(dict(history))
 
 
-def _training_alerts(facts: Mapping[str, Any]) -> list[dict[str, str]]:
-    model, alerts = facts["model"], []
-    if model["interrupted"]:
-        alerts.append(
-            _alert(
-                "warning", "Training was interrupted", "The best weights so far are used; fit again for a final result."
-            )
-        )
-    elif model["converged"] is False:
+def _training_alerts(model: Mapping[str, Any]) -> list[dict[str, str]]:
+    alerts = []
+    if model["converged"] is False:
         text = "Training stopped at its limit before it converged. Raise max_epochs or max_iter and fit again."
         alerts.append(_alert("warning", "Not converged", text))
-    if model["n_restarts"] and np.sum(model["n_restarts"]) > 0:
-        count = int(np.sum(model["n_restarts"]))
-        text = f"{count} restart(s) after divergence. A smaller learning_rate makes training steadier."
+    if model["restarts"] is not None and np.sum(model["restarts"]) > 0:
+        text = f"{int(np.sum(model['restarts']))} restart(s). A smaller learning_rate makes training steadier."
         alerts.append(_alert("warning", "Training diverged and was restarted", text))
-    spread = _replicate_spread(facts["history"])
-    if spread is not None and spread > _DIVERGENT:
-        text = f"Held-out bounds of the replicates differ by up to {spread:.1f} nats per row; the best one is used."
-        alerts.append(_alert("warning", "Replicates found different solutions", text))
     return alerts
+
+
+def _replicate_alerts(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+    spread = _replicate_spread(facts["history"])
+    if spread is None or spread <= _DIVERGENT:
+        return []
+    text = f"Held-out bounds of the replicates differ by up to {spread:.1f} nats per row; the best one is used."
+    return [_alert("warning", "Replicates found different solutions", text)]
 
 
 def _replicate_spread(history: Mapping[str, Any] | None) -> float | None:

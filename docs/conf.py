@@ -1,0 +1,27 @@
+"""Sphinx configuration: pages in Markdown, the reference from the docstrings."""
+
+from __future__ import annotations
+
+import underlie
+
+project = "underlie"
+author = "The underlie developers"
+copyright = "2026, The underlie developers"
+release = underlie.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "decisions"]
+myst_enable_extensions = ["dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "inherited-members": False, "undoc-members": False}
+
+html_theme = "alabaster"
+html_theme_options = {"description": "Latent-variable models, fitted in one line", "page_width": "1080px"}
+html_static_path: list[str] = []
