@@ -24,7 +24,7 @@ def checked_array(X: Any) -> NDArray[Any]:
         If X is sparse, or holds objects that are no numbers.
     """
     if isinstance(X, np.ma.MaskedArray):
-        X = X.astype(np.float64).filled(np.nan)
+        X = np.ma.filled(X.astype(np.float64), np.nan)
     if isinstance(X, np.ndarray) and X.dtype.names is not None:
         raise TypeError("X is a structured array: give pandas.DataFrame(X).")
     array: NDArray[Any] = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
@@ -50,10 +50,10 @@ def missing_cells(X: NDArray[Any], names: GridNames) -> NDArray[np.bool_] | None
     """
     if X.dtype.kind != "f":
         return None
-    finite = np.isfinite(X)
+    finite: NDArray[np.bool_] = np.isfinite(X)
     if finite.all():
         return None
-    missing = np.isnan(X)
+    missing: NDArray[np.bool_] = np.isnan(X)
     infinite = ~(finite | missing)
     if infinite.any():
         row, j = (int(i) for i in np.unravel_index(int(np.argmax(infinite)), infinite.shape))

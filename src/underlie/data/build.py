@@ -16,7 +16,7 @@ from underlie.data.columns import Level
 from underlie.data.tables import Label, Library
 
 _INTEGER = re.compile(r"\b(u?)int(8|16|32|64)\b", re.IGNORECASE)
-_NARROW_FLOATS = {"float32": np.float32, "float": np.float32, "float16": np.float16, "halffloat": np.float16}
+_NARROW_FLOATS = {"float32": "float32", "float": "float32", "float16": "float16", "halffloat": "float16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +52,14 @@ def is_coded(dtype: str, levels: tuple[Level, ...] | None) -> bool:
 
 
 def dtype_limits(dtype: str) -> tuple[float, float, bool]:
-    """Smallest and largest finite number that a numeric dtype can hold as float64, and whether it holds integers only."""
+    """Smallest and largest number that a numeric dtype can hold as float64, and whether it holds integers only."""
     if dtype.endswith("[integer]"):
         return _integer_limits(np.iinfo(np.int64))
     found = _INTEGER.search(dtype)
     if found:
         return _integer_limits(np.iinfo(f"{found[1].lower()}int{found[2]}"))
-    narrow = _NARROW_FLOATS.get(re.sub(r"arrow\[(.*)\]", r"\1", dtype).lower())
-    largest = float(np.finfo(narrow or np.float64).max)
+    narrow = _NARROW_FLOATS.get(re.sub(r"arrow\[(.*)\]", r"\1", dtype).lower(), "float64")
+    largest = float(np.finfo(np.dtype(narrow)).max)
     return -largest, largest, False
 
 
@@ -83,6 +83,10 @@ def build_table(library: Library, columns: Sequence[FinishedColumn], index: Any 
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
     """
     if library == "pandas":
+        dtypes = {c.dtype for c in columns}
+        if len(dtypes) == 1 and dtypes <= {"float64", "float32"} and all(c.levels is None for c in columns):
+            matrix = np.stack([c.values for c in columns], axis=1).astype(dtypes.pop())
+            return pd.DataFrame(matrix, index=index, columns=pd.Index([c.label for c in columns]))
         series = {i: pandas_column(c, index) for i, c in enumerate(columns)}
         frame = pd.DataFrame(series, index=index, copy=False)
         frame.columns = pd.Index([c.label for c in columns])
@@ -144,7 +148,9 @@ def pandas_column(column: FinishedColumn, index: Any) -> pd.Series[Any]:
         return pd.Series(column.values.astype(kind), index=index).astype(target)
     if isinstance(target, np.dtype):
         return pd.Series(column.values, index=index, dtype=target if target.kind == "f" else np.float64)
-    return pd.Series(pd.array(np.where(missing, None, column.values.astype(object)), dtype=target), index=index)
+    values = column.values.astype(object)
+    values[missing] = None
+    return pd.Series(pd.array(values, dtype=target), index=index)
 
 
 def pandas_dtype(name: str) -> Any:
@@ -182,7 +188,9 @@ def polars_column(column: FinishedColumn) -> Any:
 
     name, missing = str(column.label), column.missing
     if column.levels is not None:
-        dtype = polars.Enum(list(column.levels)) if column.dtype == "Enum" else getattr(polars, column.dtype)
+        dtype = (
+            polars.Enum([str(v) for v in column.levels]) if column.dtype == "Enum" else getattr(polars, column.dtype)
+        )
         return polars.Series(name, list(column.objects()), dtype=dtype)
     dtype = getattr(polars, column.dtype)
     if dtype.is_integer():
@@ -222,7 +230,7 @@ def arrow_column(values: NDArray[np.float64], column: FinishedColumn, dtype: str
 def _fill_series(
     series: nw.Series[Any], column: FinishedColumn, keep: NDArray[np.bool_], library: Library
 ) -> nw.Series[Any]:
-    """Rebuild the column from a list of Python values: rare enough that speed does not matter, exact for every dtype."""
+    """Rebuild the column from a list of Python values: exact for every dtype."""
     values: list[Any] = list(column.objects()) if column.levels is not None else column.values.tolist()
     whole = series.dtype.is_integer()
     own = series.to_list()
@@ -236,4 +244,5 @@ def _fill_series(
         import pyarrow
 
         rebuilt = pyarrow.chunked_array([pyarrow.array(merged, type=native.type)])
-    return nw.from_native(rebuilt, series_only=True).alias(series.name)
+    filled: nw.Series[Any] = nw.from_native(rebuilt, series_only=True)
+    return filled.alias(series.name)

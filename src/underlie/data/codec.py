@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underlie.data.build import dtype_limits, is_coded
-from underlie.data.columns import ColumnArrays
+from underlie.data.columns import KINDS, ColumnArrays
 from underlie.data.schema import abridge
 from underlie.data.statistics import row_blocks
 
@@ -26,7 +26,6 @@ Positions = NDArray[np.intp] | slice
 _LARGEST_ENCODED: Final = 1e18
 #: what stands in an encoded cell that is missing: a harmless valid value
 _FILL: Final = {"positive": 1.0, "proportion": 0.5}
-_ORDER: Final = ("continuous", "positive", "proportion", "count", "binary", "categorical", "ordinal")
 
 
 @final
@@ -40,8 +39,26 @@ class Codec:
 
     def __init__(self, arrays: ColumnArrays) -> None:
         self.arrays = arrays
+        self._encoders = {
+            "continuous": self._encode_continuous,
+            "positive": self._encode_positive,
+            "proportion": self._encode_proportion,
+            "count": self._encode_count,
+            "binary": self._encode_binary,
+            "categorical": self._encode_levels,
+            "ordinal": self._encode_levels,
+        }
+        self._decoders = {
+            "continuous": self._decode_continuous,
+            "positive": self._decode_positive,
+            "proportion": self._decode_proportion,
+            "count": self._decode_count,
+            "binary": self._decode_binary,
+            "categorical": self._decode_levels,
+            "ordinal": self._decode_levels,
+        }
         self.groups: list[tuple[str, Positions]] = []
-        for kind in _ORDER:
+        for kind in KINDS:
             positions = arrays.where(kind)
             if len(positions):
                 self.groups.append((kind, slice(None) if len(positions) == len(arrays) else positions))
@@ -60,7 +77,7 @@ class Codec:
         for kind, at in self.groups:
             block = raw[:, at]
             absent = None if missing is None else missing[:, at]
-            encoded = getattr(self, f"_encode_{kind}")(block, absent, at)
+            encoded = self._encoders[kind](block, absent, at)
             if absent is not None:
                 encoded[absent] = _FILL.get(kind, 0.0)
             values[:, at] = encoded
@@ -69,7 +86,7 @@ class Codec:
     def _encode_continuous(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
         loc, scale = self.arrays.loc[at], self.arrays.scale[at]
         with np.errstate(over="ignore", invalid="ignore"):
-            encoded = np.subtract(block, loc, dtype=np.float64)
+            encoded: Floats = np.subtract(block, loc, dtype=np.float64)
             encoded /= scale
             if len(encoded) and not self._moderate(encoded):
                 # the difference may overflow where the quotient does not
@@ -81,7 +98,7 @@ class Codec:
     def _encode_positive(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
         self._check(block > 0, block, absent, at, "is positive (> 0) since fit")
         with np.errstate(over="ignore"):
-            encoded = np.divide(block, self.arrays.scale[at], dtype=np.float64)
+            encoded: Floats = np.divide(block, self.arrays.scale[at], dtype=np.float64)
         self._check((encoded <= _LARGEST_ENCODED) & (encoded > 0), block, absent, at, self._too_far)
         return encoded
 
@@ -94,10 +111,11 @@ class Codec:
                 f"is a proportion between 0 and {top}. Divide by a fixed largest possible value before fit, or clip"
             )
             self._check(inside, block, absent, at, message)
-        return np.divide(block, scale, dtype=np.float64)
+        encoded: Floats = np.divide(block, scale, dtype=np.float64)
+        return encoded
 
     def _encode_count(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
-        encoded = np.array(block, dtype=np.float64)
+        encoded: Floats = np.array(block, dtype=np.float64)
         whole = np.rint(encoded) == encoded
         self._check((encoded >= 0) & whole, block, absent, at, "holds counts (whole numbers >= 0) since fit")
         self._check(encoded <= _LARGEST_ENCODED, block, absent, at, self._too_far)
@@ -107,9 +125,9 @@ class Codec:
         low, high = self._binary_levels[:, at]
         upper = block == high
         self._check(upper | (block == low), block, absent, at, "has two levels since fit")
-        return upper.astype(np.float64)
+        return np.asarray(upper, dtype=np.float64)
 
-    def _encode_categorical(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
+    def _encode_levels(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
         encoded = np.zeros(block.shape, dtype=np.float64)
         for k, j in enumerate(self._indices(at)):
             values = self.raw_levels[j]
@@ -119,8 +137,6 @@ class Codec:
             known = values[order[place]] == block[:, k]
             self._check(known[:, None], block[:, [k]], None if absent is None else absent[:, [k]], slice(j, j + 1), "")
         return encoded
-
-    _encode_ordinal = _encode_categorical
 
     @staticmethod
     def _moderate(encoded: Floats) -> bool:
@@ -138,8 +154,8 @@ class Codec:
     def _too_far(self, name: str, row: int, value: float, j: int) -> str:
         a = self.arrays
         return (
-            f"column {name!r} of X, row {row}, holds {value:.6g}, more than {_LARGEST_ENCODED:.0e} times as far out as the "
-            f"values seen at fit (location {a.loc[j]:.4g}, scale {a.scale[j]:.4g}). Check the units of this cell."
+            f"column {name!r} of X, row {row}, holds {value:.6g}, more than {_LARGEST_ENCODED:.0e} times as far out "
+            f"as the values seen at fit (location {a.loc[j]:.4g}, scale {a.scale[j]:.4g}). Check its units."
         )
 
     def _refuse(self, row: int, j: int, value: Any, complaint: str | Any) -> NoReturn:
@@ -149,8 +165,8 @@ class Codec:
         if levels is not None:
             raise ValueError(unseen_level(name, row, value.item() if isinstance(value, np.generic) else value, levels))
         raise ValueError(
-            f"column {name!r} of X, row {row}, holds {float(value):.6g}, but the column {complaint}; or refit with another "
-            f'kind, such as kinds={{"{name}": "continuous"}}.'
+            f"column {name!r} of X, row {row}, holds {float(value):.6g}, but the column {complaint}; or refit with "
+            f'another kind, such as kinds={{"{name}": "continuous"}}.'
         )
 
     # ------------------------------------------------------------------------------------------------ encoded -> raw
@@ -159,7 +175,7 @@ class Codec:
         """Raw matrix of encoded values, each rounded or clipped to the nearest that the column can hold; NaN stays."""
         raw = np.empty(values.shape, dtype=np.float64)
         for kind, at in self.groups:
-            raw[:, at] = getattr(self, f"_decode_{kind}")(np.asarray(values[:, at], dtype=np.float64), at)
+            raw[:, at] = self._decoders[kind](np.asarray(values[:, at], dtype=np.float64), at)
         return raw
 
     def _decode_continuous(self, block: Floats, at: Positions) -> Floats:
@@ -183,7 +199,7 @@ class Codec:
         low, high = self._binary_levels[:, at]
         return np.where(np.isnan(block), np.nan, np.where(block >= 0.5, high, low))
 
-    def _decode_categorical(self, block: Floats, at: Positions) -> Floats:
+    def _decode_levels(self, block: Floats, at: Positions) -> Floats:
         raw = np.full(block.shape, np.nan)
         for k, j in enumerate(self._indices(at)):
             present = ~np.isnan(block[:, k])
@@ -191,8 +207,6 @@ class Codec:
             codes = np.clip(np.rint(block[present, k]), 0, len(levels) - 1).astype(np.intp)
             raw[present, k] = levels[codes]
         return raw
-
-    _decode_ordinal = _decode_categorical
 
     def _into_dtype(self, raw: Floats, at: Positions) -> Floats:
         low, high, whole = self._limits
@@ -259,7 +273,7 @@ class Codec:
         """Nearest valid encoded values of a numeric matrix; NaN where it is NaN."""
         loc, scale = self.numeric_affine
         first = self.offsets[:-1]
-        encoded = np.empty((len(numeric), len(self.arrays)))
+        encoded: Floats = np.empty((len(numeric), len(self.arrays)))
         for kind, at in self.groups:
             where = self._indices(at)
             if kind == "categorical":
@@ -342,14 +356,14 @@ def unseen_level(name: str, row: int, value: Any, levels: tuple[Any, ...]) -> st
     """The complaint about a value that a discrete column did not have at fit."""
     shown = abridge([repr(v) for v in levels])
     return (
-        f"column {name!r} of X, row {row}, holds {value!r}, which was not there at fit (levels: {shown}). Correct the cell, "
-        "set it to missing, or fit again with all levels declared, for example as the categories of a pandas Categorical."
+        f"column {name!r} of X, row {row}, holds {value!r}, which was not there at fit (levels: {shown}). Correct "
+        "the cell, set it to missing, or fit again with all levels declared, as the categories of a pandas Categorical."
     )
 
 
 def _argmax(block: Floats) -> Floats:
     """Position of the largest entry of each row, NaN where the row has missing entries."""
     missing = np.isnan(block).any(axis=1)
-    best = np.argmax(np.nan_to_num(block), axis=1).astype(np.float64)
+    best: Floats = np.argmax(np.nan_to_num(block), axis=1).astype(np.float64)
     best[missing] = np.nan
     return best

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, Self, cast, final
+from typing import Any, Final, Self, cast, final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from underlie.data import arrays as array_checks
 from underlie.data.build import FinishedColumn, build_table, fill_table
-from underlie.data.codec import Codec, Floats, Mask, unseen_level
-from underlie.data.inference import Kinds, infer_array, infer_images, infer_table, warn_of_empty_rows
+from underlie.data.codec import Codec, Floats
+from underlie.data.inference import infer_array, infer_images, infer_table, warn_of_empty_rows
+from underlie.data.reading import Container, Reader, refuse_series
+from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
 from underlie.data.sources import ParquetSource, RowSource, as_source, blocks, is_source, sample_rows
-from underlie.data.tables import Label, Library, RawColumn, RawTable, is_series, library_of, read_table
-from underlie.warnings import DataWarning
-
-Container = Literal["array", "pandas", "polars", "pyarrow"]
+from underlie.data.tables import Label, Library, RawTable, library_of, read_table
 
 _FORMAT: Final = 1
 #: a row source is looked at through this many random rows, fewer where they would exceed the bytes
@@ -49,14 +46,6 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.values)
-
-
-@dataclass(frozen=True, eq=False)
-class _Raw:
-    """Numbers of X as they are: (n, C), codes for labels; and the missing cells, None where there are none."""
-
-    values: NDArray[Any]
-    missing: Mask | None
 
 
 @final
@@ -96,6 +85,7 @@ class Encoder:
         self._container = container
         self._labels = labels
         self._codec = Codec(schema.arrays)
+        self._reader = Reader(schema.arrays, self._codec.coded, container, row_shape, labels)
 
     # ------------------------------------------------------------------------------------------------------ fitting
 
@@ -103,10 +93,9 @@ class Encoder:
     def fit(cls, X: Any, kinds: Kinds = None) -> Self:
         """Look at X, find the kind of each column (see :meth:`Schema.infer`), and return the encoder.
 
-        Of a row source too large for memory, 20,000 random rows are looked at (fewer if they exceed 256 MiB; the seed is
-        fixed, so the result is reproducible): location, scale, levels and missing cells are those of this sample. The
-        largest value of a source of float pixels is searched in all rows where the source has at most 2 GiB, and
-        otherwise in the sample.
+        Of a row source too large for memory, 20,000 random rows are looked at (fewer if they exceed 256 MiB; the seed
+        is fixed): location, scale, levels and missing cells are those of this sample. The largest value of a source of
+        float pixels is searched in all rows where the source has at most 2 GiB, and otherwise in the sample.
 
         Parameters
         ----------
@@ -121,8 +110,8 @@ class Encoder:
         Raises
         ------
         ValueError
-            If X is empty, has infinite values, duplicated names, a column without observed cells, mixed text and numbers,
-            or contradicts ``kinds``.
+            If X is empty, has infinite values, duplicated names, a column without observed cells or with both text and
+            numbers, or contradicts ``kinds``.
         TypeError
             If X is sparse, or a column holds dates or other objects.
         """
@@ -131,14 +120,14 @@ class Encoder:
             return cls._fit_table(read_table(X), kinds)
         if isinstance(X, (str, Path)) or is_source(X):
             return cls._fit_source(as_source(X), kinds)
-        _refuse_series(X)
+        refuse_series(X)
         return cls._fit_array(array_checks.checked_array(X), kinds)
 
     @classmethod
     def _fit_table(cls, table: RawTable, kinds: Kinds) -> Self:
         arrays = infer_table(table, kinds)
         encoder = cls(Schema.from_arrays(arrays), table.library, (len(table.labels),), table.labels)
-        warn_of_empty_rows(encoder._raw_of_table(table).missing)
+        warn_of_empty_rows(encoder._reader.of_table(table).missing)
         return encoder
 
     @classmethod
@@ -181,7 +170,7 @@ class Encoder:
 
     @property
     def numeric_loc(self) -> Floats:
-        """(P,): numeric = loc + scale * coordinate, the coordinate being the encoded value or the indicator of a level."""
+        """(P,): numeric = loc + scale * coordinate; coordinates are encoded values, or indicators of levels."""
         return self._codec.numeric_affine[0]
 
     @property
@@ -222,7 +211,7 @@ class Encoder:
         TypeError
             If X is of another sort (images instead of a table, text instead of numbers).
         """
-        raw = self._raw(X)
+        raw = self._reader.read(X)
         values = self._codec.encode(raw.values, raw.missing)
         return Encoded(values, None if raw.missing is None else ~raw.missing)
 
@@ -241,7 +230,7 @@ class Encoder:
         ndarray of float64, shape (n, P)
             NaN where missing.
         """
-        raw = self._raw(X)
+        raw = self._reader.read(X)
         return self._codec.numeric(raw.values, raw.missing)
 
     def log_abs_det(self, observed: NDArray[np.bool_] | None, n: int) -> NDArray[np.float64]:
@@ -336,19 +325,16 @@ class Encoder:
         -------
         same type, columns, order and index as X
         """
-        raw = self._raw(X)
+        raw = self._reader.read(X)
         encoded = self._as_matrix(values, self.n_columns, "values")
         if len(encoded) != len(raw.values):
             raise ValueError(f"values has {len(encoded)} rows, but X has {len(raw.values)}.")
-        if raw.missing is None:
-            missing = np.zeros(encoded.shape, dtype=bool)
-        else:
-            missing = raw.missing
+        missing = np.zeros(encoded.shape, dtype=bool) if raw.missing is None else raw.missing
         decoded = np.where(missing, self._codec.decode(np.where(missing, encoded, np.nan)), np.nan)
         library = library_of(X)
         if library is not None:
             return fill_table(library, X, self._finished(decoded))
-        array = np.array(X.astype(np.float64).filled(np.nan) if isinstance(X, np.ma.MaskedArray) else X)
+        array = np.array(np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X)
         flat = array.reshape(len(array), -1)
         flat[missing] = decoded[missing].astype(flat.dtype)
         return flat.reshape(array.shape)
@@ -388,69 +374,6 @@ class Encoder:
             raise ValueError("this is no encoder: its columns, labels and shape do not fit together.")
         return cls(schema, cast(Container, container), row_shape, None if labels is None else tuple(labels))
 
-    # ------------------------------------------------------------------------------------------------------- reading
-
-    def _raw(self, X: Any) -> _Raw:
-        if library_of(X) is not None:
-            return self._raw_of_new_table(read_table(X))
-        if isinstance(X, (str, Path)) or is_source(X):
-            source = as_source(X)
-            X = source[0 : len(source)]
-        _refuse_series(X)
-        array = array_checks.checked_array(X)
-        if self._container != "array":
-            self._require_numbers(array)
-            warnings.warn(
-                "X does not have valid feature names, but Encoder was fitted with feature names",
-                DataWarning,
-                stacklevel=4,
-            )
-        self._require_shape(array.shape[1:])
-        flat = array.reshape(len(array), -1)
-        return _Raw(flat, array_checks.missing_cells(flat, array_checks.grid_names(array.shape[1:])))
-
-    def _require_numbers(self, X: NDArray[Any]) -> None:
-        if self._codec.coded.any():
-            name = self.schema.arrays.names[int(np.argmax(self._codec.coded))]
-            raise TypeError(
-                f"X is an array of dtype {X.dtype}, but the encoder was fitted to a table whose column {name!r} has labels: "
-                "give a table with the same columns."
-            )
-
-    def _require_shape(self, shape: tuple[int, ...]) -> None:
-        if shape == self.row_shape:
-            return
-        if len(shape) == len(self.row_shape) == 1:
-            raise ValueError(
-                f"X has {shape[0]} features, but Encoder is expecting {self.row_shape[0]} features as input: give the columns "
-                "that fit saw."
-            )
-        remedy = " Use X.reshape(" + ", ".join(["len(X)", *map(str, self.row_shape)]) + ")."
-        same_size = int(np.prod(shape)) == int(np.prod(self.row_shape))
-        raise ValueError(
-            f"one row of X has shape {shape}, but Encoder is expecting {self.row_shape}.{remedy if same_size else ''}"
-        )
-
-    def _raw_of_new_table(self, table: RawTable) -> _Raw:
-        if self._container == "array":
-            self._require_shape((len(table.labels),))
-            if not isinstance(self.schema.arrays.names, tuple):
-                warnings.warn(
-                    "X has feature names, but Encoder was fitted without feature names", DataWarning, stacklevel=5
-                )
-        elif table.labels != self._labels:
-            raise ValueError(_names_differ(cast("tuple[Label, ...]", self._labels), table.labels))
-        return self._raw_of_table(table)
-
-    def _raw_of_table(self, table: RawTable) -> _Raw:
-        values = np.empty((table.n_rows, self.n_columns))
-        coded = self._codec.coded
-        for j, column in enumerate(table.columns):
-            levels = self.schema.arrays.levels[j]
-            values[:, j] = _codes(column, levels) if coded[j] else _numbers(column)
-        missing = np.isnan(values)
-        return _Raw(values, missing if missing.any() else None)
-
     # ------------------------------------------------------------------------------------------------------- writing
 
     def _as_matrix(self, values: Any, width: int, name: str) -> Floats:
@@ -466,7 +389,7 @@ class Encoder:
                 dtype = np.dtype(np.float64)
             return raw.astype(dtype).reshape(len(raw), *self.row_shape)
         index = getattr(like, "index", None) if like is not None and library_of(like) == "pandas" else None
-        return build_table(cast(Library, self._container), self._finished(raw), index)
+        return build_table(self._container, self._finished(raw), index)
 
     def _finished(self, raw: Floats) -> Sequence[FinishedColumn]:
         a, coded = self.schema.arrays, self._codec.coded
@@ -483,71 +406,3 @@ class Encoder:
 def _replace(arrays: Any, **changes: Any) -> Any:
     """A copy with some fields changed."""
     return type(arrays)(**{f: changes.get(f, getattr(arrays, f)) for f in arrays.__dataclass_fields__})
-
-
-def _refuse_series(X: Any) -> None:
-    if is_series(X):
-        raise ValueError(
-            "Expected 2D array, got 1D array instead: X is a single column. Reshape your data with X.to_frame(), or give a "
-            "table of several columns."
-        )
-
-
-def _names_differ(fitted: tuple[Label, ...], given: tuple[Label, ...]) -> str:
-    message = "The feature names should match those that were passed during fit.\n"
-    unexpected = sorted({str(n) for n in given} - {str(n) for n in fitted})
-    absent = sorted({str(n) for n in fitted} - {str(n) for n in given})
-    if unexpected:
-        message += "Feature names unseen at fit time:\n" + _bullets(unexpected)
-    if absent:
-        message += "Feature names seen at fit time, yet now missing:\n" + _bullets(absent)
-    if not unexpected and not absent:
-        message += "Feature names must be in the same order as they were in fit.\n"
-    return message
-
-
-def _bullets(names: Sequence[str]) -> str:
-    return "".join(f"- {n}\n" for n in names[:5]) + ("- ...\n" if len(names) > 5 else "")
-
-
-def _codes(column: RawColumn, levels: tuple[Any, ...]) -> Floats:
-    """Codes of the values of a column, NaN where missing."""
-    if column.form == "boolean":
-        if levels != (False, True):
-            row = int(np.argmin(np.isnan(column.values)))
-            raise ValueError(unseen_level(column.name, row, bool(column.values[row]), levels))
-        return np.asarray(column.values, dtype=np.float64)
-    lookup = {_key(level): float(code) for code, level in enumerate(levels)}
-    values = column.values
-    if column.form != "label":
-        values = np.where(np.isnan(values), None, values.astype(object))
-    found, distinct = pd.factorize(values)
-    known = np.array([lookup.get(_key(value), -1.0) for value in distinct] + [np.nan])
-    codes = known[found]
-    if (codes < 0).any():
-        row = int(np.argmax(codes < 0))
-        raise ValueError(unseen_level(column.name, row, values[row], levels))
-    return np.asarray(codes, dtype=np.float64)
-
-
-def _key(value: Any) -> Any:
-    """Booleans differ from the numbers 0 and 1, which Python counts as equal to them."""
-    return (bool, value) if isinstance(value, (bool, np.bool_)) else value
-
-
-def _numbers(column: RawColumn) -> Floats:
-    """The values of a column that was numeric at fit."""
-    if column.form != "label":
-        return np.asarray(column.values, dtype=np.float64)
-    numbers = np.full(len(column.values), np.nan)
-    for row, value in enumerate(column.values):
-        if value is None:
-            continue
-        if isinstance(value, str):
-            raise ValueError(
-                f"column {column.name!r} of X, row {row}, holds text, {value!r}, but the column was numeric at fit. Correct "
-                f'the cell, set it to missing, or convert the column with pandas.to_numeric(X["{column.name}"], '
-                'errors="coerce").'
-            )
-        numbers[row] = float(value)
-    return numbers

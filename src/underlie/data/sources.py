@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol, final, runtime_checkable
 
@@ -20,8 +21,8 @@ _BLOCK_BYTES: Final = 2**26
 class RowSource(Protocol):
     """Rows of numbers, all of one shape and dtype, that can be fetched by position.
 
-    ``source[rows]`` gives the rows as an ndarray of shape (len(rows), \\*shape[1:]); ``rows`` is a slice with step 1, or
-    an array of integers in any order.
+    ``source[rows]`` gives the rows as an ndarray of shape (len(rows), ...); ``rows`` is a slice, or an array of
+    integers in any order.
     """
 
     @property
@@ -56,7 +57,8 @@ class ArraySource:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype of the numbers."""
-        return np.dtype(self._array.dtype)
+        dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        return dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -107,8 +109,8 @@ class ParquetSource:
         for field in schema:
             if not (types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type)):
                 raise TypeError(
-                    f"column {field.name!r} of {path} holds {field.type}, but a Parquet file is read in parts only if all its "
-                    "columns are numbers. Read it as a table: pandas.read_parquet(path)."
+                    f"column {field.name!r} of {path} holds {field.type}, but a Parquet file is read in parts only "
+                    "if all its columns are numbers. Read it as a table: pandas.read_parquet(path)."
                 )
         self.names: tuple[str, ...] = tuple(schema.names)
         groups = [self._file.metadata.row_group(g).num_rows for g in range(self._file.metadata.num_row_groups)]
@@ -155,7 +157,7 @@ class ParquetSource:
 def is_source(X: Any) -> bool:
     """Whether X is to be read in parts: a large memory map, an array on disk, or a source already.
 
-    Arrays in memory (also those of torch, and sparse matrices) are not; a memory map of at most 64 MiB counts as memory.
+    Arrays in memory (also those of torch, and sparse matrices) are not; a memory map of at most 64 MiB counts as one.
     """
     if isinstance(X, (ArraySource, ParquetSource)):
         return True
@@ -172,8 +174,7 @@ def as_source(X: Any) -> RowSource:
     Parameters
     ----------
     X : ndarray, numpy.memmap, zarr array, h5py data set, path of a Parquet file, or a row source
-        Anything with ``shape``, ``dtype`` and indexing by slices and ascending integers will do. One row per index along
-        the first axis.
+        Anything with ``shape``, ``dtype`` and indexing by slices and ascending integers will do; rows come first.
 
     Returns
     -------
@@ -257,4 +258,4 @@ def _spans(ascending: NDArray[np.intp], rows_per_block: int) -> Sequence[slice]:
     block = ascending // rows_per_block
     cuts = np.flatnonzero(np.diff(block)) + 1
     edges = [0, *cuts.tolist(), len(ascending)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]

@@ -70,7 +70,7 @@ def column_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
     unit = _power_of_two(low, high)
     total = np.zeros(n_columns)
     for rows in row_blocks(n, n_columns):
-        total += np.nansum(X[rows] / unit, axis=0, dtype=np.float64)
+        total += np.nansum(np.asarray(X[rows], dtype=np.float64) / unit, axis=0)
     centre = total / observed
     first, second = np.zeros(n_columns), np.zeros(n_columns)
     two_valued = low < high

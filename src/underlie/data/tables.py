@@ -123,8 +123,8 @@ def _refuse_infinite(column: RawColumn) -> None:
     if infinite.any():
         row = int(np.argmax(infinite))
         raise ValueError(
-            f"X contains infinity: column {column.name!r}, row {row}, holds {column.values[row]}. Replace infinite values by "
-            "a finite number, or by a missing value if they are unknown."
+            f"X contains infinity: column {column.name!r}, row {row}, holds {column.values[row]}. Replace infinite "
+            "values by a finite number, or by a missing value if they are unknown."
         )
 
 
@@ -219,7 +219,7 @@ def label_or_number(name: str, dtype: str, values: NDArray[np.object_]) -> RawCo
         _refuse_mixture(name, values, missing)
     row = int(np.argmin(missing))
     raise TypeError(
-        f"column {name!r} of X, row {row}, holds a {type(values[row]).__name__}: columns must hold numbers, booleans or text."
+        f"column {name!r} of X, row {row}, holds a {type(values[row]).__name__}: give numbers, booleans or text."
     )
 
 
@@ -249,8 +249,8 @@ def _plain_level(value: Any, name: str) -> str | int | float | bool:
     if isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(
-        f"column {name!r} of X has categories of type {type(value).__name__}, such as {value!r}: use text or numbers, for "
-        f'example X["{name}"] = X["{name}"].cat.rename_categories(str).'
+        f"column {name!r} of X has categories of type {type(value).__name__}, such as {value!r}: use text or "
+        f'numbers, for example X["{name}"] = X["{name}"].cat.rename_categories(str).'
     )
 
 
@@ -278,7 +278,7 @@ def _read_series(series: nw.Series[Any], name: str) -> RawColumn:
     if native in ("Null", "null"):
         return RawColumn(name, native, "label", np.full(len(series), None, dtype=object))
     raise TypeError(
-        f"column {name!r} of X holds {native}: columns must hold numbers, booleans or text. Cast it, for example to Float64."
+        f"column {name!r} of X holds {native}: give numbers, booleans or text; cast it, for example to Float64."
     )
 
 
