@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from underlie.data import Encoder
+
 from underlie.graph import Batch
+
+if TYPE_CHECKING:
+    from underlie.data import Encoder
 
 
 class Rows(Protocol):

@@ -101,14 +101,15 @@ class _Recursion:
             if factor.name in batch.values and factor.name not in batch.observed:  # every label seen: one term
                 return self.unroll(rest, batch, noise, drawn, settled)
             return self._sum_out(factor, rest, batch, noise, drawn, settled)
-        raw = factor.raw(batch)
-        draw = factor.head.rsample(raw, noise[factor.name])
-        wider = batch.set(factor.name, draw)
-        if self.analytic and _has_closed_divergence(factor, self.model.generative[factor.name]):
-            inner = self.unroll(rest, wider, noise, drawn | {factor.name}, settled | {factor.name})
-            return inner - self.beta * factor.head.kl_standard(raw).sum(-1)
-        inner = self.unroll(rest, wider, noise, drawn | {factor.name}, settled)
-        return inner - self.beta * factor.head.log_prob(raw, draw).sum(-1)
+        raw, guide = factor.raw(batch), latent_head(factor)
+        if self.analytic and isinstance(self.model.generative[factor.name].head, StandardNormal):
+            draw, divergence = guide.rsample_and_kl(raw, noise[factor.name])
+            settled = settled | {factor.name}
+        else:
+            draw = guide.rsample(raw, noise[factor.name])
+            divergence = guide.log_prob(raw, draw)
+        inner = self.unroll(rest, batch.set(factor.name, draw), noise, drawn | {factor.name}, settled)
+        return inner - self.beta * divergence.sum(-1)
 
     def _log_joint(self, batch: Batch, drawn: frozenset[str], settled: frozenset[str]) -> Tensor:
         total: Tensor | None = None
@@ -146,8 +147,11 @@ class _Recursion:
         return torch.where(observed[..., 0], known, self.marginalise(f, log_q))
 
 
-def _has_closed_divergence(guide: Factor, prior: Factor) -> bool:
-    return isinstance(guide.head, Gaussian) and isinstance(prior.head, StandardNormal)
+def latent_head(factor: Factor) -> Gaussian:
+    """The head of a continuous latent variable's guide, which must be able to reparameterise."""
+    if not isinstance(factor.head, Gaussian):
+        raise TypeError(f"the guide of {factor.name!r} is {factor.head.notation('')}: latent variables need a Gaussian or Categorical head.")
+    return factor.head
 
 
 def _expected(f: Tensor, log_q: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -76,7 +77,8 @@ def query(
     evidence: Batch,
     *,
     n_draws: int,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
+    noise: Mapping[str, Tensor] | None = None,
     proposal: Literal["guide", "prior"] = "guide",
 ) -> Weighted:
     r"""Condition the model on the evidence: weighted draws of what was not observed.
@@ -94,8 +96,10 @@ def query(
         Observed variables, (R, 1, B, width) each, with masks where cells are missing.
     n_draws : int
         Number S of draws.
-    generator : torch.Generator
+    generator : torch.Generator, optional
         Source of randomness.
+    noise : mapping of str to Tensor, optional
+        Standard normal draws (R, S, B, width) to use for continuous latent variables instead, quasi-random ones for example.
     proposal : {"guide", "prior"}
         Where the draws come from.
 
@@ -116,8 +120,12 @@ def query(
         if factor.name not in latent:
             continue
         raw = factor.raw(batch)
-        shape = (raw.shape[0], n_draws, evidence.n_rows, raw.shape[-1])
-        batch = batch.set(factor.name, factor.head.sample(raw.expand(shape), generator))
+        if noise is not None and factor.name in noise:
+            draw = factor.head.rsample(raw, noise[factor.name])
+        else:
+            shape = (raw.shape[0], n_draws, evidence.n_rows, raw.shape[-1])
+            draw = factor.head.sample(raw.expand(shape), generator)
+        batch = batch.set(factor.name, draw)
         term = factor.head.log_prob(raw, batch.values[factor.name]).sum(-1)
         log_r = term if log_r is None else log_r + term
     log_p = model.generative.log_prob(batch)

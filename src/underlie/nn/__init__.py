@@ -2,6 +2,6 @@
 
 from underlie.nn.layers import ACTIVATIONS, MLP, Affine
 from underlie.nn.read import Read
-from underlie.nn.replicates import Foreign, stack, take, tensors
+from underlie.nn.replicates import Foreign, fill, stack, take, tensors
 
-__all__ = ["ACTIVATIONS", "MLP", "Affine", "Foreign", "Read", "stack", "take", "tensors"]
+__all__ = ["ACTIVATIONS", "MLP", "Affine", "Foreign", "Read", "fill", "stack", "take", "tensors"]

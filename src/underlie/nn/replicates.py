@@ -7,7 +7,7 @@ A model of R replicates is therefore R models of one replicate, concatenated; no
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, cast, final
 
 import torch
@@ -78,6 +78,22 @@ def tensors(model: nn.Module) -> list[tuple[str, Tensor, int | None]]:
         else:
             found += [(f"{name}.{n}".lstrip("."), t, None) for n, t in _own_tensors(module)]
     return found
+
+
+@torch.no_grad()
+def fill(model: nn.Module, arrays: Mapping[str, Tensor]) -> None:
+    """Set every tensor of `tensors` from arrays of the same names and shapes.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing, or has another shape.
+    """
+    for name, tensor, _ in tensors(model):
+        if name not in arrays or tuple(arrays[name].shape) != tuple(tensor.shape):
+            found = tuple(arrays[name].shape) if name in arrays else "nothing"
+            raise ValueError(f"tensor {name!r} needs shape {tuple(tensor.shape)}, found {found}.")
+        tensor.copy_(arrays[name])
 
 
 def _walk(model: nn.Module) -> list[tuple[str, nn.Module]]:

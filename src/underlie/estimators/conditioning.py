@@ -1,0 +1,221 @@
+"""A fitted graph, asked about rows of data in chunks of bounded memory: what gradient-learned estimators share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from underlie.data import Encoded, Encoder, as_source
+from underlie.data.sources import is_source
+from underlie.graph import Batch, LatentModel, Weighted, query
+from underlie.warnings import ImportanceSamplingWarning
+
+Floats = NDArray[np.float64]
+
+#: Numbers per chunk and variable; bounds the memory of scoring and imputing.
+_CHUNK = 1 << 22
+#: A row whose Pareto shape is above this is not estimated dependably (Vehtari et al., 2024).
+_POOR_PARETO_K = 0.7
+#: Share of such rows from which a warning is raised.
+_POOR_SHARE = 0.1
+
+
+@final
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows, encoded: which rows of X, their values, and which cells of them were observed."""
+
+    rows: slice
+    batch: Batch
+    observed: NDArray[np.bool_] | None
+
+
+@final
+@dataclass(frozen=True)
+class Evidence:
+    """Importance-sampling estimates of log p(x) and how far to trust them, one entry per row.
+
+    Attributes
+    ----------
+    value : array (n,)
+        log p(x_obs), in nats on the scale of the data.
+    se : array (n,)
+        Monte-Carlo standard error.
+    ess : array (n,)
+        Effective number of draws.
+    pareto_k : array (n,)
+        Pareto shape of the weights; above 0.7 the row is not to be trusted.
+    """
+
+    value: Floats
+    se: Floats
+    ess: Floats
+    pareto_k: Floats
+
+
+@final
+class Conditioner:
+    """Encoding, decoding, scoring, conditioning and sampling with a fitted model of one replicate.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Between the user's rows and encoded values.
+    model : LatentModel
+        One replicate; its variable ``x`` holds the rows, ``z`` the latent variables.
+    """
+
+    def __init__(self, encoder: Encoder, model: LatentModel) -> None:
+        self.encoder, self.model = encoder, model
+        self.head = model.generative["x"].head
+        self.n_latent = model.generative["z"].head.width
+        self.device = next(model.parameters()).device
+
+    # ---- one direction at a time ----
+    @torch.no_grad()
+    def encode(self, X: Any) -> tuple[Floats, Floats]:
+        """Mean and variance of the guide q(z | x): (n, n_latent) each."""
+        factor = self.model.inference["z"]
+        parts = []
+        for chunk in self.chunks(X, 1):
+            raw = factor.raw(chunk.batch)
+            parts.append((_rows(factor.head.mean(raw)), _rows(factor.head.variance(raw))))
+        return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
+
+    @torch.no_grad()
+    def moments(self, z: Floats) -> tuple[Floats, Floats]:
+        """E[x | z] and Var[x | z] of z (m, n_latent), in numeric units: (m, P) each."""
+        step = max(1, _CHUNK // self._width())
+        parts = []
+        for i in range(0, len(z), step):
+            raw = self._raw(torch.as_tensor(z[i : i + step], dtype=torch.float32, device=self.device)[None, None])
+            parts.append((_rows(self.head.mean(raw)), _rows(self.head.variance(raw))))
+        mean, variance = np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
+        return self.encoder.numeric_moments(mean, variance)
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int) -> Any:
+        """n rows by ancestral sampling, as a container like the one fitted."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        step = max(1, _CHUNK // self._width())
+        parts = []
+        for i in range(0, n, step):
+            drawn = self.model.generative.sample((1, 1, min(step, n - i)), generator)
+            parts.append(_rows(drawn.values["x"]))
+        return self.encoder.decode(np.concatenate(parts))
+
+    # ---- given the rows ----
+    @torch.no_grad()
+    def evidence(self, X: Any, n_importance: int, seed: int) -> Evidence:
+        """log p(x_obs) of each row by importance sampling from the guide."""
+        parts: list[tuple[Floats, ...]] = []
+        for chunk, weighted in self.condition(X, n_importance, seed):
+            scale = self.encoder.log_abs_det(chunk.observed, chunk.rows.stop - chunk.rows.start)
+            found = weighted.log_evidence(), weighted.log_evidence_se(), weighted.ess(), weighted.pareto_k()
+            value, *rest = (t[0].double().cpu().numpy() for t in found)
+            parts.append((value + scale, *rest))
+        evidence = Evidence(*(np.concatenate(p) for p in zip(*parts, strict=True)))
+        _warn_if_poor(evidence.pareto_k)
+        return evidence
+
+    @torch.no_grad()
+    def posterior(self, X: Any, n_importance: int, seed: int) -> tuple[Floats, Floats]:
+        """Mean and variance of z given what is observed in each row: (n, n_latent) each."""
+        parts, shapes = [], []
+        for _, weighted in self.condition(X, n_importance, seed):
+            z = weighted.batch.values["z"]
+            mean = weighted.mean(z)
+            variance = weighted.mean((z - mean[:, None]) ** 2)
+            parts.append((mean[0].double().cpu().numpy(), variance[0].double().cpu().numpy()))
+            shapes.append(weighted.pareto_k()[0].cpu().numpy())
+        _warn_if_poor(np.concatenate(shapes))
+        return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
+
+    @torch.no_grad()
+    def expected(self, X: Any, n_importance: int, seed: int) -> Floats:
+        """E[x | x_obs] of every cell, in numeric units: (n, P)."""
+        parts = []
+        for _, weighted in self.condition(X, n_importance, seed):
+            mean = weighted.mean(self.head.mean(self._raw(weighted.batch.values["z"])))[0]
+            parts.append(mean.double().cpu().numpy())
+        mean = np.concatenate(parts)
+        return self.encoder.numeric_moments(mean, np.zeros_like(mean))[0]
+
+    @torch.no_grad()
+    def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Iterator[tuple[slice, Floats]]:
+        """n draws of every cell from p(x | x_obs) for chunk after chunk of rows: rows, and encoded values (n, rows, columns)."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        for chunk, weighted in self.condition(X, max(n_importance, n), seed):
+            z = weighted.resample(n, generator).values["z"]
+            yield chunk.rows, self.head.sample(self._raw(z), generator)[0].double().cpu().numpy()
+
+    def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
+        """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
+        noise = {"z": normal_draws(n_importance, self.n_latent, seed).to(self.device)}
+        for chunk in self.chunks(X, n_importance):
+            yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise)
+
+    def chunks(self, X: Any, n_draws: int) -> Iterator[Chunk]:
+        """Encode X chunk by chunk, of a length that suits the number of draws per row."""
+        step = max(1, _CHUNK // (self._width() * n_draws))
+        source = as_source(X) if is_source(X) else None
+        whole = self.encoder.encode(X) if source is None else None
+        n = len(source) if source is not None else len(whole or ())
+        for start in range(0, n, step):
+            rows = slice(start, min(n, start + step))
+            if source is not None:
+                encoded = self.encoder.encode(source[rows])
+            else:
+                assert whole is not None
+                encoded = Encoded(whole.values[rows], None if whole.observed is None else whole.observed[rows])
+            values = torch.as_tensor(encoded.values, dtype=torch.float32, device=self.device)[None, None]
+            masks = {}
+            if encoded.observed is not None:
+                masks["x"] = torch.as_tensor(encoded.observed, device=self.device)[None, None]
+            yield Chunk(rows, Batch({"x": values}, masks), encoded.observed)
+
+    def _raw(self, z: torch.Tensor) -> torch.Tensor:
+        return self.model.generative["x"].raw(Batch({"z": z}))
+
+    def _width(self) -> int:
+        """Numbers per row and draw where the model is widest, roughly."""
+        return max(self.head.n_raw, self.head.n_coordinates, self.head.n_features, 64)
+
+
+def normal_draws(n_draws: int, width: int, seed: int) -> torch.Tensor:
+    """Scrambled Sobol points as standard normal draws, the same for every row: (1, n_draws, 1, width).
+
+    The same draws for every row make a row's result independent of the rows beside it, and differences between rows and
+    between models precise; their low discrepancy covers the space better than independent draws would (Owen, 1998).
+    """
+    if width > qmc.Sobol.MAXDIM:
+        return torch.randn(1, n_draws, 1, width, generator=torch.Generator().manual_seed(seed))
+    sobol = qmc.Sobol(width, scramble=True, rng=np.random.default_rng(seed))
+    points = sobol.random_base2(max(0, (n_draws - 1).bit_length()))[:n_draws]
+    draws = ndtri(np.clip(points, 1e-9, 1 - 1e-9))
+    return torch.as_tensor(draws, dtype=torch.float32).reshape(1, n_draws, 1, width)
+
+
+def _warn_if_poor(pareto_k: Floats) -> None:
+    poor = float(np.mean(pareto_k > _POOR_PARETO_K))
+    if poor > _POOR_SHARE:
+        warnings.warn(
+            f"importance sampling is not dependable for {poor:.0%} of the rows (Pareto k above {_POOR_PARETO_K}); "
+            "raise n_importance, or train a wider encoder.",
+            ImportanceSamplingWarning,
+            stacklevel=4,
+        )
+
+
+def _rows(tensor: torch.Tensor) -> Floats:
+    """(1, 1, B, k) as an array (B, k)."""
+    array: Floats = tensor[0, 0].double().cpu().numpy()
+    return array

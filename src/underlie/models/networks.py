@@ -1,0 +1,98 @@
+"""From what a user asks for (layer widths, "conv", a module of one's own) to the encoder and decoder of one replicate."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from underlie.nn import ACTIVATIONS, MLP, Affine, Foreign
+from underlie.nn.conv import ConvDecoder, ConvEncoder
+
+Network = Literal["mlp", "conv"] | nn.Module
+
+
+@final
+@dataclass(frozen=True)
+class Networks:
+    """How to build the networks of a model whose observed rows have a given shape.
+
+    Parameters
+    ----------
+    row_shape : tuple of int
+        Shape of one row of the data: (columns,), or (height, width[, channels]) for images.
+    hidden : sequence of int
+        Widths of the hidden layers of an MLP encoder; a decoder has them in reverse.
+    activation : {"relu", "silu", "gelu"}
+        Of an MLP.
+    encoder, decoder : {"mlp", "conv"} or nn.Module
+        What to build, or the user's own network, copied for each replicate.
+    """
+
+    row_shape: tuple[int, ...]
+    hidden: Sequence[int]
+    activation: str
+    encoder: Network
+    decoder: Network
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {self.activation!r}; choose one of {', '.join(ACTIVATIONS)}.")
+        for side, network in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if not isinstance(network, nn.Module) and network not in ("mlp", "conv"):
+                raise ValueError(f"{side} is {network!r}; give 'mlp', 'conv' or an nn.Module.")
+            if network == "conv" and len(self.row_shape) not in (2, 3):
+                raise ValueError(f"{side}='conv' needs images of shape (n, height, width[, channels]); rows have shape {self.row_shape}.")
+
+    def build_encoder(self, n_in: int, n_out: int, generator: torch.Generator, *, with_mask: bool) -> nn.Module:
+        """A network from what is read of x, (R, S, B, n_in), to (R, S, B, n_out)."""
+        if self.encoder == "mlp":
+            return MLP([n_in], self.hidden, n_out, generator, self.activation)
+        if self.encoder == "conv":
+            return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask)
+        assert isinstance(self.encoder, nn.Module)
+        shape = (n_in,) if with_mask else self.row_shape
+        features = Foreign([_fresh(self.encoder, generator)], shape)
+        return nn.Sequential(features, Affine([_width(features, n_in, "encoder")], n_out, generator))
+
+    def build_decoder(self, n_latent: int, n_raw: int, generator: torch.Generator) -> nn.Module:
+        """A network from z, (R, S, B, n_latent), to the likelihood's raw numbers, (R, S, B, n_raw)."""
+        if self.decoder == "mlp":
+            return MLP([n_latent], list(self.hidden)[::-1], n_raw, generator, self.activation)
+        if self.decoder == "conv":
+            return ConvDecoder(n_latent, self.row_shape, n_raw, generator)
+        assert isinstance(self.decoder, nn.Module)
+        network = Foreign([_fresh(self.decoder, generator)], (n_latent,))
+        if (width := _width(network, n_latent, "decoder")) != n_raw:
+            raise ValueError(f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer.")
+        return network
+
+
+def _fresh(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    """A copy with new starting weights where its layers know how to draw them, so that replicates differ."""
+    module = copy.deepcopy(module)
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in module.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+    return module
+
+
+def _width(network: Foreign, n_in: int, side: str) -> int:
+    """Width of a user's network's output, from a trial on two rows."""
+    trial: Tensor = torch.zeros(1, 1, 2, n_in)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            out = network(trial)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{side} cannot read rows of shape (2, {', '.join(map(str, network.in_shape))}): {error}") from error
+    network.train(was_training)
+    return int(out.shape[-1])

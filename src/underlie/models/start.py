@@ -1,0 +1,128 @@
+r"""A start from probabilistic PCA: nonlinear models begin where the exact linear one ends.
+
+The pPCA of the standardised coordinates gives E[x | z] = c + z W and E[z | x]. A decoder that computes the link of the former and
+an encoder that computes the latter make a model at least as good as the linear one before its first step; training can only
+add to it. It is also a cure for posterior collapse, which begins with latent variables that carry nothing (Lucas et al., 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from underlie.distributions import Likelihood
+from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em
+from underlie.nn import MLP, Read
+from underlie.nn.conv import ConvDecoder
+
+#: Rows that the start looks at; more would not change it.
+START_ROWS = 5_000
+_RIDGE = 1e-3
+
+
+@final
+@dataclass(frozen=True)
+class LinearStart:
+    """Weights and biases of a linear encoder and decoder, for `underlie.nn.MLP.start_linear`.
+
+    Attributes
+    ----------
+    encoder_weight, encoder_bias : Tensor (features, 2 M), (2 M,)
+        What the encoder reads -> mean and log standard deviation of z.
+    decoder_weight, decoder_bias : Tensor (M, n_raw), (n_raw,)
+        z -> raw numbers of the likelihood.
+    """
+
+    encoder_weight: Tensor
+    encoder_bias: Tensor
+    decoder_weight: Tensor
+    decoder_bias: Tensor
+
+    def apply(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        """Start those networks that can carry the linear maps; others keep their own starting weights."""
+        if isinstance(encoder, MLP):
+            encoder.start_linear(self.encoder_weight, self.encoder_bias)
+        if isinstance(decoder, (MLP, ConvDecoder)):
+            decoder.start_linear(self.decoder_weight, self.decoder_bias)
+
+
+def linear_start(
+    head: Likelihood, read: Read, values: Tensor, observed: Tensor | None, coordinates: NDArray[np.float64], n_latent: int
+) -> LinearStart:
+    """Start of a VAE from the pPCA of its data.
+
+    Parameters
+    ----------
+    head : Likelihood
+        p(x | z); its free parameters are set to the marginal distribution.
+    read : Read
+        What the encoder reads of x.
+    values, observed : Tensor (n, columns)
+        Encoded rows and their mask.
+    coordinates : array (n, P)
+        The same rows as the head's coordinates (indicators for categoricals), NaN where missing.
+    n_latent : int
+        Dimension M of z. Dimensions beyond the rank of the data start as noise.
+    """
+    marginal = head.start(values, observed)
+    scale = np.nanstd(coordinates, axis=0)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    standard = coordinates / scale
+    pca = _fit(standard, min(n_latent, standard.shape[1] - 1, len(standard) - 2))
+    rank = 0 if pca is None else pca.loadings.shape[1]
+    if pca is None or rank == 0:
+        n_features = read.width
+        zeros = torch.zeros(n_features, 2 * n_latent), torch.zeros(2 * n_latent)
+        return LinearStart(*zeros, torch.zeros(n_latent, head.n_raw), marginal)
+    weight, bias = _encoder(pca, read, values, observed, standard, n_latent)
+    slope, centre = _decoder(head, marginal, pca, scale, n_latent)
+    return LinearStart(weight, bias, slope, centre)
+
+
+def _fit(standard: NDArray[np.float64], rank: int) -> LinearGaussian | None:
+    if rank < 1:
+        return None
+    if np.isnan(standard).any():
+        return fit_em(standard, rank, tol=1e-4, max_iter=200).model
+    return fit_closed_form(standard, rank)
+
+
+def _encoder(
+    pca: LinearGaussian, read: Read, values: Tensor, observed: Tensor | None, standard: NDArray[np.float64], n_latent: int
+) -> tuple[Tensor, Tensor]:
+    """The best linear predictor of E[z | x] from what the encoder reads, and the average posterior spread."""
+    mean, covariance = pca.posterior(standard)
+    features = read(values, observed).reshape(len(values), -1).double().numpy()
+    centre = features.mean(0)
+    x = features - centre
+    gram = x.T @ x / len(x) + _RIDGE * np.eye(x.shape[1])
+    slope = np.linalg.solve(gram, x.T @ (mean - mean.mean(0)) / len(x))
+    rank = mean.shape[1]
+    weight, bias = np.zeros((x.shape[1], 2 * n_latent)), np.zeros(2 * n_latent)
+    weight[:, :rank] = slope
+    bias[:rank] = mean.mean(0) - centre @ slope
+    # What the linear predictor misses of E[z | x] is added to the spread, so that q covers the posterior.
+    missed = np.mean((mean - mean.mean(0) - x @ slope) ** 2, axis=0)
+    spread = np.diagonal(covariance, axis1=-2, axis2=-1).mean(0) + missed
+    bias[n_latent : n_latent + rank] = 0.5 * np.log(np.clip(spread, 1e-4, 1.0))
+    return torch.as_tensor(weight, dtype=torch.float32), torch.as_tensor(bias, dtype=torch.float32)
+
+
+def _decoder(
+    head: Likelihood, marginal: Tensor, pca: LinearGaussian, scale: NDArray[np.float64], n_latent: int
+) -> tuple[Tensor, Tensor]:
+    """The link of c + z W, made linear by its secant over one standard deviation of each z."""
+    centre = torch.as_tensor(pca.mean * scale, dtype=torch.float32)
+    loadings = torch.as_tensor(pca.loadings * scale[:, None], dtype=torch.float32).T  # (rank, P)
+    weight = torch.zeros(n_latent, head.n_raw)
+    above, below = head.raw_from_mean(centre + 0.5 * loadings), head.raw_from_mean(centre - 0.5 * loadings)
+    at_centre = head.raw_from_mean(centre)
+    if above is None or below is None or at_centre is None:
+        return weight, marginal
+    weight[: len(loadings)] = (above - below).reshape(len(loadings), -1)
+    return weight, at_centre.reshape(-1)
