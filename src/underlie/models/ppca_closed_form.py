@@ -1,0 +1,214 @@
+"""Maximum likelihood of probabilistic PCA on complete data, from one eigendecomposition (Tipping and Bishop 1999).
+
+Moments are those of maximum likelihood, sums divided by n. scikit-learn's PCA divides by n - 1, so its noise variance
+and explained variances are n / (n - 1) times ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import linalg
+from scipy.sparse.linalg import ArpackError, eigsh
+
+from underlie.models.linear_gaussian import LinearGaussian
+from underlie.models.ppca_rows import Array, as_matrix
+
+__all__ = ["NOISE_FLOOR", "Spectrum", "fit_closed_form", "noise_floor", "spectrum"]
+
+NOISE_FLOOR = 1e-12
+"""Smallest noise variance, as a fraction of the total variance."""
+
+# An eigenvalue of the covariance carries an absolute error of about 1e-15 of the largest one. Below this fraction of
+# the largest one, eigenvalues are taken from the singular values of the data, whose error is that small before squaring.
+_PRECISION_FRACTION = 1e-7
+# From this fraction of the spectrum on, all eigenvectors together are cheaper than a selection.
+_FULL_FRACTION = 0.3
+# Few eigenvectors of a large matrix are tried by Lanczos iterations first.
+_LANCZOS_ORDER = 600
+_LANCZOS_FRACTION = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Leading eigenvalues (descending) and eigenvectors of the sample covariance, with its trace.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (D,)
+    values : ndarray of shape (k,), descending, not negative
+    vectors : ndarray of shape (D, k), orthonormal columns
+    total : float, sum of all eigenvalues
+    discarded : float, sum of the eigenvalues that are not in `values`
+    magnitude : float, largest absolute value in the data
+    """
+
+    mean: Array
+    values: Array
+    vectors: Array
+    total: float
+    discarded: float
+    magnitude: float
+
+
+def noise_floor(total_variance: float, magnitude: float) -> float:
+    """Smallest noise variance that a fit may have, so that every density stays finite.
+
+    max(1e-12 total variance, (8 eps magnitude)^2): differences below the second term cannot be told from the rounding
+    of the data themselves. It decides alone when all rows are equal.
+
+    Parameters
+    ----------
+    total_variance : float
+        Sum of the variances of all columns.
+    magnitude : float
+        Largest absolute value in the data.
+    """
+    rounding = 8 * float(np.finfo(np.float64).eps) * magnitude
+    return float(max(NOISE_FLOOR * total_variance, rounding**2, np.finfo(np.float64).tiny ** 0.5))
+
+
+def spectrum(X: Array, n_leading: int) -> Spectrum:
+    """Leading part of the eigendecomposition of the covariance of complete data (divisor n).
+
+    The D x D covariance where n >= D, the n x n Gram matrix where n < D, and the singular values of the centred data
+    themselves where squaring would lose the digits that are asked for.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, D), finite
+    n_leading : int
+        Number of eigenpairs, at most min(n, D).
+    """
+    n, n_columns = X.shape
+    mean = X.mean(axis=0)
+    centred = X - mean
+    tall = n >= n_columns
+    square = centred.T @ centred if tall else centred @ centred.T
+    square /= n
+    total = float(np.trace(square))
+    order = len(square)
+    magnitude = float(max(X.max(), -X.min()))
+    if n_leading == 0 or total == 0:
+        vectors = np.eye(n_columns, n_leading)
+        return Spectrum(mean, np.zeros(n_leading), vectors, total, total, magnitude)
+    values, vectors = _leading_pairs(square, n_leading)
+    rest = max(total - float(values.sum()), 0.0)
+    precision = _PRECISION_FRACTION * values[0]
+    if values[-1] < precision or (n_leading < order and rest / (order - n_leading) < precision):
+        return _by_singular_values(centred, mean, n_leading, magnitude)
+    if not tall:
+        vectors = centred.T @ (vectors / np.sqrt(n * values))
+    return Spectrum(mean, values, vectors, total, rest, magnitude)
+
+
+def _leading_pairs(square: Array, n_leading: int) -> tuple[Array, Array]:
+    order = len(square)
+    if order >= _LANCZOS_ORDER and n_leading <= _LANCZOS_FRACTION * order:
+        pairs = _certified_lanczos(square, n_leading)
+        if pairs is not None:
+            return pairs
+    if n_leading > _FULL_FRACTION * order:
+        values, vectors = linalg.eigh(square, overwrite_a=True, check_finite=False, driver="evd")
+    else:
+        subset = [order - n_leading, order - 1]
+        values, vectors = linalg.eigh(square, overwrite_a=True, check_finite=False, subset_by_index=subset)
+    leading = slice(-1, -n_leading - 1, -1)
+    return np.maximum(values[leading], 0.0), vectors[:, leading]
+
+
+def _certified_lanczos(square: Array, n_leading: int) -> tuple[Array, Array] | None:
+    """Leading eigenpairs by Lanczos iterations, with a proof that none was missed; None where that takes too long.
+
+    Where the leading eigenvalues stand out, two rounds are enough and much cheaper than a tridiagonal reduction.
+    Lanczos iterations can overlook an eigenvector, so the result is certified: with the pairs found taken out of the
+    matrix, no eigenvalue may exceed the smallest one found, which a Cholesky factorisation decides.
+    """
+    start = np.random.default_rng(0).standard_normal(len(square))
+    width = 2 * n_leading + 10
+    try:
+        values, vectors = eigsh(square, n_leading, which="LA", ncv=width, maxiter=2, tol=1e-13, v0=start)
+    except ArpackError:
+        return None
+    bound = values.min() * (1 + 1e-9)
+    remainder = (vectors * values) @ vectors.T - square
+    remainder[np.diag_indices_from(remainder)] += bound
+    _, failed = linalg.lapack.dpotrf(remainder.T, lower=1, overwrite_a=1, clean=0)
+    if failed:
+        return None
+    order = np.argsort(values)[::-1]
+    return values[order], vectors[:, order]
+
+
+def _by_singular_values(centred: Array, mean: Array, n_leading: int, magnitude: float) -> Spectrum:
+    _, singular, transposed = linalg.svd(centred, full_matrices=False, check_finite=False)
+    values = singular**2 / len(centred)
+    discarded = float(values[n_leading:].sum())
+    return Spectrum(mean, values[:n_leading], transposed[:n_leading].T, float(values.sum()), discarded, magnitude)
+
+
+def fit_closed_form(X: ArrayLike, n_components: int) -> LinearGaussian:
+    """Maximum-likelihood probabilistic PCA of complete data.
+
+    s2 = mean of the D - M smallest eigenvalues of the covariance (divisor n), W = U_M (L_M - s2 I)^(1/2).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, D)
+        Complete, finite, at least two rows.
+    n_components : int
+        M, between 0 and min(n - 1, D). M = D (or M = n - 1 with n <= D) leaves no residual variance: the noise variance
+        is then its lower bound, `noise_floor`, and the model is as good as singular.
+
+    Returns
+    -------
+    LinearGaussian
+        In canonical form: orthogonal loadings, longest first, the largest entry of each positive.
+
+    Raises
+    ------
+    ValueError
+        Missing or infinite values, fewer than two rows, or n_components out of range.
+
+    References
+    ----------
+    Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis. JRSS B 61, 611-622.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [3.0, 3.0], [-3.0, -3.0]])
+    >>> model = fit_closed_form(X, 1)
+    >>> print(round(model.noise_variance, 4), model.loadings.ravel().round(4))
+    0.6667 [1.7321 1.7321]
+    """
+    X = as_matrix(X, missing=False, min_rows=2)
+    check_n_components(n_components, X.shape)
+    parts = spectrum(X, n_components)
+    return _model(parts, n_components)
+
+
+def check_n_components(n_components: int, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless 0 <= n_components <= min(n - 1, D)."""
+    n, n_columns = shape
+    largest = min(n - 1, n_columns)
+    if not 0 <= n_components <= largest:
+        raise ValueError(
+            f"n_components={n_components} must lie between 0 and min(n_samples - 1, n_features) = {largest}; "
+            f"X has n_samples={n}, n_features={n_columns}."
+        )
+
+
+def _model(parts: Spectrum, n_components: int) -> LinearGaussian:
+    n_columns = len(parts.mean)
+    n_discarded = n_columns - n_components
+    noise = parts.discarded / n_discarded if n_discarded else 0.0
+    noise = max(noise, noise_floor(parts.total, parts.magnitude))
+    lengths = np.sqrt(np.maximum(parts.values - noise, 0.0))
+    loadings = parts.vectors * lengths
+    if loadings.size:
+        largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)]
+        loadings = loadings * np.where(largest < 0, -1.0, 1.0)
+    return LinearGaussian(parts.mean, loadings, noise)

@@ -1,0 +1,173 @@
+"""A table with missing cells, prepared once for many passes of EM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from underlie.models.ppca_closed_form import noise_floor
+from underlie.models.ppca_rows import Array, Mask, row_patterns
+
+__all__ = ["IncompleteRows"]
+
+# Largest number of columns for which a D x D matrix is made for the start where rows are fewer than columns.
+_LARGE_TABLE = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class IncompleteRows:
+    """Centred and scaled rows with their mask; rows that share a pattern are replaced by fewer rows that say the same.
+
+    The likelihood sees the rows of one pattern only through their sum and their cross-products. A pattern with more
+    rows than it has observed columns plus one is therefore replaced, exactly, by the triangular factor of its matrix
+    (1, x): rows whose constant is no longer 1 (`intercept`), which together count as the original number (`weight`).
+    Complete data shrink to D + 1 rows this way.
+
+    Attributes
+    ----------
+    values : (r, D), centred and scaled, zero where missing
+    mask : (r, D), 1.0 where observed
+    intercept : (r,) or None (all ones)
+    weight : (r,) or None (all ones), how many rows' posterior covariances each row stands for
+    counts, sums, sum_squares : (D,), over the observed cells of each column
+    centre : (D,), column means of the observed cells;  scale : float, one for all columns
+    n_rows, n_informative, n_observed : rows of the table, rows with at least one observed cell, observed cells
+    noise_floor : smallest noise variance, working units
+    """
+
+    values: Array
+    mask: Array
+    intercept: Array | None
+    weight: Array | None
+    counts: Array
+    sums: Array
+    sum_squares: Array
+    centre: Array
+    scale: float
+    n_rows: int
+    n_informative: int
+    n_observed: int
+    noise_floor: float
+
+    @classmethod
+    def from_table(cls, X: Array) -> IncompleteRows:
+        """Prepare a checked table; a column without observed cells, or fewer than two informative rows, are errors."""
+        observed = ~np.isnan(X)
+        counts = observed.sum(axis=0).astype(np.float64)
+        if (counts == 0).any():
+            column = int(np.flatnonzero(counts == 0)[0])
+            raise ValueError(f"X has no observed value in column {column}. Leave the column out.")
+        n_rows = len(X)
+        informative = observed.any(axis=1)
+        if not informative.all():
+            X, observed = X[informative], observed[informative]
+        if len(X) < 2:
+            raise ValueError(f"X has n_samples={len(X)} row(s) with an observed value, at least 2 are needed.")
+        centre, scale, values, floor = _standardised(X, observed, counts)
+        values, mask, intercept, weight = _condensed(values, observed)
+        return cls(
+            values=values,
+            mask=mask,
+            intercept=intercept,
+            weight=weight,
+            counts=counts,
+            sums=values.sum(axis=0) if intercept is None else intercept @ values,
+            sum_squares=np.einsum("nd,nd->d", values, values),
+            centre=centre,
+            scale=scale,
+            n_rows=n_rows,
+            n_informative=len(X),
+            n_observed=int(counts.sum()),
+            noise_floor=floor,
+        )
+
+    @property
+    def informative_share(self) -> float:
+        """Share of rows that carry information: log-likelihoods per informative row times this are per row."""
+        return self.n_informative / self.n_rows
+
+    def on_data_scale(self, log_likelihood: Sequence[float]) -> Array:
+        """Mean log-likelihoods per informative row in working units -> per row of the table in the data's units."""
+        shift = self.n_observed * np.log(self.scale) / self.n_rows
+        scaled: Array = np.asarray(log_likelihood, dtype=np.float64) * self.informative_share - shift
+        return scaled
+
+    def pairwise_spectrum(self, n_leading: int) -> tuple[Array, Array]:
+        """Leading eigenvalues (not negative, descending) and eigenvectors of the pairwise-available covariance.
+
+        Where columns outnumber rows and a D x D matrix would be large: of the covariance with missing cells at their
+        means.
+        """
+        n_columns = self.values.shape[1]
+        if n_columns > _LARGE_TABLE and n_columns > len(self.values):
+            _, singular, transposed = linalg.svd(self.values, full_matrices=False, check_finite=False)
+            values = np.zeros(n_leading)
+            vectors = np.zeros((n_columns, n_leading))
+            found = min(n_leading, len(singular))
+            values[:found] = singular[:found] ** 2 / self.n_informative
+            vectors[:, :found] = transposed[:found].T
+            return values, vectors
+        pairwise = self._pairwise_covariance()
+        if n_leading == 0:
+            return np.zeros(0), np.zeros((n_columns, 0))
+        subset = [n_columns - n_leading, n_columns - 1]
+        values, vectors = linalg.eigh(pairwise, subset_by_index=subset, check_finite=False)
+        return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+
+    def _pairwise_covariance(self) -> Array:
+        weighted = self.mask if self.weight is None else self.mask * self.weight[:, None]
+        pairs = self.mask.T @ weighted
+        return (self.values.T @ self.values) / np.maximum(pairs, 1.0)
+
+
+def _standardised(X: Array, observed: Mask, counts: Array) -> tuple[Array, float, Array, float]:
+    """Centre by column means and scale by one number, so that the average variance is one."""
+    filled = np.where(observed, X, 0.0)
+    mask = observed.astype(np.float64)
+    centre = filled.sum(axis=0) / counts
+    values = (filled - centre) * mask
+    # Second pass: the first mean carries the rounding of large sums.
+    correction = values.sum(axis=0) / counts
+    if np.abs(correction).max() > 0:
+        centre = centre + correction
+        values = (filled - centre) * mask
+    variances = np.einsum("nd,nd->d", values, values) / counts
+    magnitude = max(float(filled.max()), -float(filled.min()))
+    total = float(variances.sum())
+    floor = noise_floor(total, magnitude)
+    scale = float(np.sqrt(max(total / len(centre), floor)))
+    values /= scale
+    return centre, scale, values, floor / scale**2
+
+
+def _condensed(values: Array, observed: Mask) -> tuple[Array, Array, Array | None, Array | None]:
+    """Replace the rows of frequent patterns by their triangular factors."""
+    patterns, index = row_patterns(observed)
+    frequency = np.bincount(index, minlength=len(patterns))
+    frequent = np.flatnonzero(frequency > patterns.sum(axis=1) + 1)
+    if len(frequent) == 0:
+        return values, observed.astype(np.float64), None, None
+    single = ~np.isin(index, frequent)
+    parts = [values[single]]
+    masks = [observed[single]]
+    intercepts: list[NDArray[np.float64]] = [np.ones(int(single.sum()))]
+    weights: list[NDArray[np.float64]] = [np.ones(int(single.sum()))]
+    order = np.argsort(index, kind="stable")
+    bounds = np.searchsorted(index[order], np.arange(len(patterns) + 1))
+    for p in frequent:
+        members = order[bounds[p] : bounds[p + 1]]
+        seen = patterns[p]
+        shown = np.column_stack([np.ones(len(members)), values[np.ix_(members, np.flatnonzero(seen))]])
+        factor = linalg.qr(shown, mode="r", overwrite_a=True, check_finite=False)[0][: shown.shape[1]]
+        part = np.zeros((len(factor), values.shape[1]))
+        part[:, seen] = factor[:, 1:]
+        parts.append(part)
+        masks.append(np.broadcast_to(seen, part.shape))
+        intercepts.append(factor[:, 0])
+        weights.append(np.full(len(factor), len(members) / len(factor)))
+    mask = np.concatenate(masks).astype(np.float64)
+    return np.concatenate(parts), mask, np.concatenate(intercepts), np.concatenate(weights)
