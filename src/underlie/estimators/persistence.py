@@ -1,0 +1,374 @@
+"""Fitted models in one file: safetensors for the numbers, JSON for the rest, a checksum over both.
+
+The file is an ordinary safetensors file (https://github.com/huggingface/safetensors): eight bytes that give the length
+of a JSON header, the header, then the raw numbers. The header's metadata has two entries:
+
+``underlie``
+    JSON: format version, class, versions of the libraries, parameters, encoder, state.
+``underlie.sha256``
+    SHA-256 over the rest of the header and all the numbers, so that a damaged byte is found before anything is used.
+
+Reading such a file builds numbers, text and containers and nothing else. The class is looked up by name in a fixed
+table, so a file cannot make Python import or run anything. The checksum finds accidents; it is no signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import secrets
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from underlie.estimators import tagged_json
+from underlie.warnings import DataWarning
+
+if TYPE_CHECKING:
+    from underlie.estimators.base import LatentVariableModel
+
+#: raised by one whenever a file written now could not be read correctly by the code of yesterday
+FORMAT_VERSION = 1
+
+#: the classes that a file may name, and where they are
+REGISTRY = {
+    "ProbabilisticPCA": "underlie.estimators.ppca",
+    "PPCAClassifier": "underlie.estimators.ppca_classifier",
+    "VAE": "underlie.estimators.vae",
+}
+
+_DOCUMENT = "underlie"
+_CHECKSUM = "underlie.sha256"
+_MODULE = "underlie:module"
+_MAX_HEADER = 100_000_000  # safetensors' own limit, in bytes
+
+#: what reading a file of the right format with unfitting content can raise, in the encoder or in an estimator
+_UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, RecursionError)
+
+
+class LoadError(ValueError):
+    """A file is not a model that this version of underlie can read; the message names the file and the remedy."""
+
+
+class _File(NamedTuple):
+    """What a file holds, checked against its checksum."""
+
+    document: dict[str, Any]
+    arrays: dict[str, Any]
+
+
+def save(model: LatentVariableModel, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model to one file.
+
+    The file appears under its name only when it is complete: it is written beside its destination, flushed to the disk
+    and renamed. A crash leaves the old file, or none.
+
+    Parameters
+    ----------
+    model : fitted estimator of this package
+    path : path
+        An existing file is replaced. The folder must exist.
+
+    Raises
+    ------
+    NotFittedError
+        If the model was not fitted.
+    TypeError
+        If a parameter is of a type that a file cannot hold, such as a function.
+    FileNotFoundError
+        If the folder does not exist.
+
+    Warns
+    -----
+    DataWarning
+        If ``random_state`` is a generator object: it is stored as None.
+
+    See Also
+    --------
+    load : reads the file.
+    """
+    check_is_fitted(model)
+    name = type(model).__name__
+    if _class_of(name) is not type(model):
+        raise TypeError(
+            f"{type(model).__qualname__} is not one of the estimators that can be saved: {sorted(REGISTRY)}."
+        )
+    state, arrays = model._state()
+    names = getattr(model, "feature_names_in_", None)
+    document = {
+        "format_version": FORMAT_VERSION,
+        "class": name,
+        "versions": _versions(),
+        "params": {k: _encode_param(k, v) for k, v in model.get_params(deep=False).items()},
+        "feature_names_in": None if names is None else [str(n) for n in names],
+        "encoder": tagged_json.encode(model.encoder_.to_json(), "encoder"),
+        "state": tagged_json.encode(state, "state"),
+        "torch": sorted(k for k, v in arrays.items() if isinstance(v, torch.Tensor)),
+    }
+    _write_atomically(_real_path(path), _pack(document, arrays))
+
+
+def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
+    """Read a fitted model from a file that ``model.save(path)`` wrote.
+
+    Loading runs no code from the file, and checks every byte against the file's checksum.
+
+    Parameters
+    ----------
+    path : path
+    **modules : torch.nn.Module
+        Networks that were the user's own when the model was made, by parameter name, such as
+        ``load(path, encoder=MyNetwork())``: the file holds their numbers but not their code.
+
+    Returns
+    -------
+    fitted estimator
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    LoadError
+        If the file is truncated, altered, of another kind or of a newer format, or if a network is missing.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, underlie as ul
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> model = ul.ProbabilisticPCA(n_components=1).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.safetensors"))
+    ...     again = ul.load(os.path.join(folder, "model.safetensors"))
+    >>> bool(np.all(again.score_samples(X) == model.score_samples(X)))
+    True
+    """
+    name = os.fspath(path)
+    file = _unpack(_read(path), name)
+    document = file.document
+    if document.get("class") not in REGISTRY:
+        raise LoadError(
+            f"{name} holds a model of class {document.get('class')!r}, which this version of underlie does not know. "
+            f"Known: {sorted(REGISTRY)}."
+        )
+    try:
+        cls = _class_of(str(document["class"]))
+        params = {k: _decode_param(k, v, modules, name) for k, v in document["params"].items()}
+        unused = sorted(set(modules) - {k for k, v in document["params"].items() if _is_marker(v)})
+        if unused:
+            raise LoadError(
+                f"{name}: the argument {unused[0]!r} was given a network, but the model in this file was made without "
+                "one there. Leave it out."
+            )
+        model = cls(**params)
+        model._adopt(tagged_json.decode(document["encoder"]), document["feature_names_in"])
+        model._restore(tagged_json.decode(document["state"]), file.arrays)
+    except LoadError:
+        raise
+    except _UNFIT as error:
+        raise LoadError(
+            f"{name} does not hold what a {document['class']} needs ({type(error).__name__}: {error}). "
+            "It was written by another version or by other software: save the model again."
+        ) from error
+    return model
+
+
+def _class_of(name: str) -> Any:
+    if name not in REGISTRY:
+        return None
+    return getattr(importlib.import_module(REGISTRY[name]), name)
+
+
+def _versions() -> dict[str, str]:
+    from underlie import __version__
+
+    return {"underlie": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def _encode_param(name: str, value: Any) -> Any:
+    if isinstance(value, torch.nn.Module):
+        return {"$": _MODULE, "class": type(value).__qualname__}
+    if isinstance(value, (np.random.RandomState, np.random.Generator, torch.Generator)):
+        warnings.warn(
+            f"{name} is a {type(value).__name__}, whose state is not saved: the loaded model has {name}=None. "
+            "Give an integer to keep it.",
+            DataWarning,
+            stacklevel=4,
+        )
+        return None
+    return tagged_json.encode(value, f"The parameter {name}")
+
+
+def _is_marker(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("$") == _MODULE
+
+
+def _decode_param(name: str, value: Any, modules: dict[str, torch.nn.Module], file: str) -> Any:
+    if not _is_marker(value):
+        return tagged_json.decode(value)
+    module = modules.get(name)
+    if module is None:
+        raise LoadError(
+            f"{file}: this model was made with your own network of class {value.get('class')} as {name!r}, and a file "
+            f"holds no code. Give one of the same shape: load(path, {name}=...)."
+        )
+    if type(module).__qualname__ != value.get("class"):
+        raise LoadError(
+            f"{file}: the argument {name!r} must be a {value.get('class')}, got a {type(module).__qualname__}."
+        )
+    return module
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# bytes
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _pack(document: dict[str, Any], arrays: dict[str, Any]) -> bytes:
+    tensors = {name: _as_tensor(name, value) for name, value in arrays.items()}
+    # allow_nan=False proves that every float went through the tagged encoding
+    text = json.dumps(document, allow_nan=False, ensure_ascii=True)
+    draft = safetensors.torch.save(tensors, {_DOCUMENT: text})
+    header, numbers = _split(draft, "the model")
+    if len(draft) - len(numbers) > _MAX_HEADER - 1000:
+        raise ValueError("The model's description exceeds 100 MB of text, which no file can hold. Use fewer levels.")
+    return safetensors.torch.save(tensors, {_DOCUMENT: text, _CHECKSUM: _digest(header, numbers)})
+
+
+def _as_tensor(name: str, value: Any) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        # a copy, because safetensors refuses tensors that share their memory
+        return value.detach().cpu().contiguous().clone()
+    array = np.array(value, order="C")
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except TypeError as error:
+        raise TypeError(
+            f"The array {name!r} has numpy type {array.dtype}, which cannot be stored in a file."
+        ) from error
+
+
+def _split(blob: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
+    """Header (parsed) and numbers (raw) of a safetensors file; LoadError where it is not one."""
+    length = _header_length(blob[:9], len(blob), name)
+    try:
+        header = json.loads(blob[8 : 8 + length].decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LoadError(
+            f"{name} is not a model that underlie saved, or its header is damaged. Copy it again, or give another file."
+        ) from error
+    if not isinstance(header, dict):
+        raise LoadError(f"{name} is not a model that underlie saved. Give a file that model.save(path) wrote.")
+    return header, memoryview(blob)[8 + length :]
+
+
+def _header_length(start: bytes, size: int, name: str) -> int:
+    """Length of the header, from the first nine bytes of a file of ``size`` bytes."""
+    if size < 10:
+        raise LoadError(f"{name} has {size} bytes and is no model: it is empty or was cut off. Save it again.")
+    length = int.from_bytes(start[:8], "little")
+    if length > _MAX_HEADER or start[8:9] != b"{":
+        raise LoadError(f"{name} is not a model that underlie saved. Give a file that model.save(path) wrote.")
+    if size < 8 + length:
+        raise LoadError(f"{name} is cut off: {size} bytes where its header alone has {length}. Copy it again.")
+    return length
+
+
+def _digest(header: dict[str, Any], numbers: memoryview) -> str:
+    """SHA-256 of the header without the checksum itself, in one canonical spelling, and of the numbers."""
+    metadata = {k: v for k, v in header["__metadata__"].items() if k != _CHECKSUM}
+    canonical = json.dumps({**header, "__metadata__": metadata}, sort_keys=True, ensure_ascii=True)
+    total = hashlib.sha256(canonical.encode("ascii"))
+    total.update(numbers)
+    return total.hexdigest()
+
+
+def _unpack(blob: bytes, name: str) -> _File:
+    header, numbers = _split(blob, name)
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or _DOCUMENT not in metadata:
+        raise LoadError(f"{name} is a safetensors file, but not one that underlie saved.")
+    # the version first: another format may compute its checksum in another way
+    document = _document(metadata[_DOCUMENT], name)
+    if document["format_version"] != FORMAT_VERSION:
+        raise LoadError(_version_message(name, document))
+    if metadata.get(_CHECKSUM) != _digest(header, numbers):
+        raise LoadError(f"{name} is damaged: its content does not match its checksum. Copy it again, or save it again.")
+    try:
+        from_torch = set(document["torch"])
+        tensors = safetensors.torch.load(blob)
+        arrays = {k: t if k in from_torch else t.numpy() for k, t in tensors.items()}
+    except (*_UNFIT, safetensors.SafetensorError) as error:
+        raise LoadError(f"{name} is not a well-formed model file ({error}). Save the model again.") from error
+    return _File(document, arrays)
+
+
+def _document(text: Any, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LoadError(f"{name} is damaged: its description is not JSON. Copy it again, or save it again.") from error
+    if not isinstance(document, dict) or "format_version" not in document:
+        raise LoadError(
+            f"{name} is damaged: its description lacks the format version. Copy it again, or save it again."
+        )
+    return document
+
+
+def _version_message(name: str, document: dict[str, Any]) -> str:
+    versions = document.get("versions")
+    writer = versions.get("underlie", "?") if isinstance(versions, dict) else "?"
+    return (
+        f"{name} has format {document['format_version']!r} (written by underlie {writer}); this version reads format "
+        f"{FORMAT_VERSION}. Install underlie {writer} or newer, or save the model again with this version."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# disk
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _real_path(path: str | os.PathLike[str]) -> Path:
+    """The file to write, behind any symbolic link."""
+    target = Path(os.path.realpath(os.fspath(path)))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {str(target.parent)!r} does not exist: make it first, or choose another path."
+        )
+    if target.is_dir():
+        raise IsADirectoryError(f"path is the folder {str(target)!r}: give the name of a file in it.")
+    return target
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"There is no file {os.fspath(path)!r}.")
+    if not file.is_file():
+        raise LoadError(f"{os.fspath(path)} is a folder or a device. Give the file that model.save(path) wrote.")
+    with open(file, "rb") as stream:
+        start = stream.read(9)
+        # decided from nine bytes, so that a huge file of another kind is not read into memory
+        _header_length(start, file.stat().st_size, os.fspath(path))
+        return start + stream.read()
+
+
+def _write_atomically(target: Path, blob: bytes) -> None:
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    try:
+        with open(draft, "xb") as stream:
+            stream.write(blob)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)  # gone already unless something failed
