@@ -19,7 +19,7 @@ from underlie.data.reading import Container, Reader, refuse_series
 from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
 from underlie.data.sources import ParquetSource, RowSource, as_source, blocks, is_source, sample_rows
-from underlie.data.tables import Label, Library, RawTable, library_of, read_table
+from underlie.data.tables import Label, RawTable, library_of, read_table
 
 _FORMAT: Final = 1
 #: a row source is looked at through this many random rows, fewer where they would exceed the bytes

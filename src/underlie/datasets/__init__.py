@@ -1,0 +1,54 @@
+"""Data sets: embedded clinical tables and digits, toy generators, and larger ones that are fetched once.
+
+``load_*`` need no network and no files. ``make_*`` draw random data. ``fetch_*`` look in the folder named by the
+variable ``UNDERLIE_DATA``, then in the user's cache (``UNDERLIE_CACHE``), then download, where a source with a known
+checksum exists.
+"""
+
+from underlie.datasets._fetch import FetchError
+from underlie.datasets.clinical import (
+    load_gbsg2,
+    load_kidney_transplant,
+    load_larynx,
+    load_leukemia,
+    load_lung,
+    load_rossi,
+)
+from underlie.datasets.hwd import HWD, fetch_hwd
+from underlie.datasets.images import (
+    Images,
+    fetch_frey,
+    fetch_mnist,
+    fetch_olivetti,
+    fetch_semeion,
+    fetch_usps,
+    load_digits,
+)
+from underlie.datasets.tables import fetch_table, load_breast_cancer, load_iris, load_wine, tables
+from underlie.datasets.toy import make_half_moons, make_three_clusters
+
+__all__ = [
+    "HWD",
+    "FetchError",
+    "Images",
+    "fetch_frey",
+    "fetch_hwd",
+    "fetch_mnist",
+    "fetch_olivetti",
+    "fetch_semeion",
+    "fetch_table",
+    "fetch_usps",
+    "load_breast_cancer",
+    "load_digits",
+    "load_gbsg2",
+    "load_iris",
+    "load_kidney_transplant",
+    "load_larynx",
+    "load_leukemia",
+    "load_lung",
+    "load_rossi",
+    "load_wine",
+    "make_half_moons",
+    "make_three_clusters",
+    "tables",
+]
