@@ -107,11 +107,11 @@ def test_bad_cells_are_named() -> None:
     model = PCA(2).fit(frame)
     with pytest.raises(ValueError, match="missing 'd', unknown 'e'"):
         ul.mega(model, frame.rename(columns={"d": "e"}))
-    with pytest.raises(ValueError, match="'a' occurs more than once"):
+    with pytest.raises(ValueError, match="more than one column named 'a'"):
         ul.mega(model, pd.DataFrame(IRIS, columns=["a", "a", "c", "d"]))
     with pytest.raises(TypeError, match="column 'b'"):
         ul.mega(model, frame.assign(b="text"))
-    with pytest.raises(ValueError, match="infinite value in column 'c', row 5"):
+    with pytest.raises(ValueError, match="column 'c', row 5"):
         ul.mega(model, frame.assign(c=np.where(np.arange(150) == 5, np.inf, 1.0)))
     with pytest.raises(ValueError, match="column 'c' has 0 value"):
         ul.mega(model, frame.assign(c=np.nan))

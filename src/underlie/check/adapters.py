@@ -17,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
 from underlie.check.matrices import numeric_matrix
+from underlie.data.schema import Schema
 
 Array = NDArray[np.float64]
 
@@ -95,9 +96,9 @@ class _Native:
 
     def _find_groups(self) -> tuple[NDArray[np.intp], ...]:
         groups = getattr(self._model, "exclusive_groups_", None)
-        if groups is None:
-            return ()
-        return tuple(np.asarray(group, dtype=np.intp) for group in groups)
+        if groups is not None:
+            return tuple(np.asarray(group, dtype=np.intp) for group in groups)
+        return () if self._encoder is None else _indicator_groups(self._encoder.schema)
 
     def numeric(self, X: object) -> Array:
         if self._encoder is not None:
@@ -118,6 +119,17 @@ class _Native:
     def conditional(self, latent: NDArray[Any]) -> tuple[Array, Array]:
         mean, variance = self._model.moments(latent)
         return np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
+
+
+def _indicator_groups(schema: Schema) -> tuple[NDArray[np.intp], ...]:
+    """Coordinates of each categorical column in the numeric view, where it is one indicator per level."""
+    groups, start = [], 0
+    for kind, levels in zip(schema.kinds, schema.arrays.levels, strict=True):
+        width = len(levels) if kind == "categorical" else 1
+        if kind == "categorical":
+            groups.append(np.arange(start, start + width))
+        start += width
+    return tuple(groups)
 
 
 def _sklearn_names(model: Any) -> tuple[str, ...]:

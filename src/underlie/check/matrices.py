@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
+
+from underlie.data.tables import RawTable, library_of, read_table
 
 Array = NDArray[np.float64]
 
@@ -23,38 +24,30 @@ def numeric_matrix(X: object, names: Sequence[str], owner: str) -> Array:
     ValueError
         When columns are missing, unknown or duplicated, the width differs, or a value is infinite.
     """
-    _refuse_repeated(getattr(X, "columns", ()))
-    table = nw.from_native(X, eager_only=True, pass_through=True)
-    values = _from_table(table, names, owner) if isinstance(table, nw.DataFrame) else _from_array(X, len(names), owner)
+    if library_of(X) is not None:
+        return _from_table(read_table(X), names, owner)
+    values = _from_array(X, len(names), owner)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise ValueError(f"X: infinite value in column {names[column]!r}, row {row}; mark it missing (NaN) or mend it")
     return values
 
 
-def _from_table(table: nw.DataFrame, names: Sequence[str], owner: str) -> Array:
-    columns = [str(column) for column in table.columns]
+def _from_table(table: RawTable, names: Sequence[str], owner: str) -> Array:
+    columns = [str(label) for label in table.labels]
     if set(columns) == set(names):
         order = [columns.index(name) for name in names]
     elif len(columns) == len(names) and all(name == f"x{j}" for j, name in enumerate(names)):
         order = list(range(len(names)))  # the model was fitted to an array: columns go by position
     else:
         raise ValueError(_difference(columns, names, owner))
-    for column in (table.columns[j] for j in order):
-        dtype = table[column].dtype
-        if not (dtype.is_numeric() or dtype == nw.Boolean):
+    chosen = [table.columns[j] for j in order]
+    for column in chosen:
+        if column.form == "label":
             raise TypeError(
-                f"X: column {column!r} is {dtype}, but {owner} sees only numbers; encode it or leave it out"
+                f"X: column {column.name!r} is {column.dtype}, but {owner} sees only numbers; encode it or leave it out"
             )
-    return np.column_stack([table[table.columns[j]].cast(nw.Float64).to_numpy() for j in order]).astype(float)
-
-
-def _refuse_repeated(columns: Iterable[object]) -> None:
-    seen: set[object] = set()
-    for column in columns:
-        if column in seen:
-            raise ValueError(f"X: column {column!r} occurs more than once; rename one of them")
-        seen.add(column)
+    return np.column_stack([column.values for column in chosen]).astype(float)
 
 
 def _difference(columns: Sequence[str], names: Sequence[str], owner: str) -> str:

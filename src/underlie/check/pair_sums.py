@@ -77,13 +77,9 @@ class PairSums:
         """Variance over rows of (d_j + o_j)(d_k + o_k), (P, P), for `offset` o (P,)."""
         o_j, o_k = offset[:, None], offset[None, :]
         mean = (self.product + o_j * self.first.T + o_k * self.first) / self.count
-        mean_square = (
-            self.square_square
-            + o_j**2 * self.square.T
-            + o_k**2 * self.square
-            + 2 * o_j * o_k * self.product
-            + 2 * o_j * self.product_square
-            + 2 * o_k * self.product_square.T
-        ) / self.count
-        spread = np.maximum(mean_square - mean**2, 0.0)
+        positive = self.square_square + o_j**2 * self.square.T + o_k**2 * self.square
+        crossed = o_j * o_k * self.product + o_j * self.product_square + o_k * self.product_square.T
+        spread = (positive + 2 * crossed) / self.count - mean**2
+        rounding = 64 * np.finfo(float).eps * (positive + 2 * np.abs(crossed)) / self.count
+        spread[spread < rounding] = 0.0
         return np.asarray(spread * self.count / np.maximum(self.count - 1, 1))

@@ -1,1 +1,26 @@
+"""Figures: one function each, which returns matplotlib Axes, or a Figure where it draws several panels.
 
+None of them shows a window; in a script call ``matplotlib.pyplot.show()`` or save ``ax.figure``.
+"""
+
+from __future__ import annotations
+
+from underlie.plot.errors import imputation
+from underlie.plot.gaps import gap_heatmap
+from underlie.plot.graphs import graph
+from underlie.plot.images import image_grid, samples, samples_means_sds
+from underlie.plot.latent import decoded_grid, latent, latent_and_grid
+from underlie.plot.training import training_curves
+
+__all__ = [
+    "decoded_grid",
+    "gap_heatmap",
+    "graph",
+    "image_grid",
+    "imputation",
+    "latent",
+    "latent_and_grid",
+    "samples",
+    "samples_means_sds",
+    "training_curves",
+]
