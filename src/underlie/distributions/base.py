@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -160,6 +161,17 @@ def across_rows(parameter: Tensor, ndim: int) -> Tensor:
     return parameter.view(replicates, *(1,) * (ndim - 2), *parameter.shape[1:])
 
 
+def lifted(raw: Tensor, x: Tensor) -> Tensor:
+    """Raw values (R, ..., B, n_raw) given the axes that x has more, after the replicates.
+
+    The constant raw of a variable without parents meets values with any number of sample axes.
+    """
+    missing = x.ndim - raw.ndim
+    if missing <= 0 or raw.ndim < 3:
+        return raw
+    return raw.view(raw.shape[0], *(1,) * missing, *raw.shape[1:])
+
+
 def where_observed(features: Tensor, observed: Tensor | None) -> Tensor:
     """Features with 0 in missing cells."""
     return features if observed is None else torch.where(observed, features, 0.0)
@@ -179,6 +191,20 @@ def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | Non
 def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal draws on the device and of the type of ``like``."""
     return torch.randn(tuple(shape), generator=generator, dtype=like.dtype, device=like.device)
+
+
+# torch.sigmoid, softplus, logaddexp and atanh may differ in the last bit with an element's place in memory, because
+# their vector and scalar code differ, and so with the replicates that stand beside it. These compositions do not.
+
+
+def logistic(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), precise in both tails."""
+    return F.logsigmoid(x).exp()
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x))."""
+    return -F.logsigmoid(-x)
 
 
 def of(symbol: str, parents: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, uniform, where_observed
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, logistic, of, uniform, where_observed
 from underlie.distributions.moments import column_counts, column_mean
 
 
@@ -41,16 +42,17 @@ class Bernoulli(Likelihood):
         self.register_buffer("centre", torch.full((1, width), 0.5))
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
-        return x * raw - torch.nn.functional.softplus(raw)
+        raw = lifted(raw, x)
+        return torch.addcmul(F.logsigmoid(raw), x - 1.0, raw)
 
     def mean(self, raw: Tensor) -> Tensor:
-        return torch.sigmoid(raw)
+        return logistic(raw)
 
     def variance(self, raw: Tensor) -> Tensor:
-        return torch.sigmoid(raw) * torch.sigmoid(-raw)
+        return logistic(raw) * logistic(-raw)
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return (uniform(raw.shape, raw, generator) < torch.sigmoid(raw)).to(raw.dtype)
+        return (uniform(raw.shape, raw, generator) < logistic(raw)).to(raw.dtype)
 
     def features(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Twice the difference from the marginal mean: between -2 and 2."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from underlie.distributions.base import Likelihood, of, uniform, where_observed
+from underlie.distributions.base import Likelihood, lifted, of, uniform, where_observed
 from underlie.distributions.moments import column_counts
 from underlie.distributions.segments import Segments, as_levels
 
@@ -59,6 +59,7 @@ class Categorical(Likelihood):
         return [list(range(end - k, end)) for k, end in zip(self.levels, ends, strict=True)]
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         lead = np.broadcast_shapes(raw.shape[:-1], x.shape[:-1])
         codes = x.long()
         chosen = []

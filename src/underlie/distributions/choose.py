@@ -17,7 +17,7 @@ from underlie.distributions.product import Product
 from underlie.distributions.student_t import StudentT
 
 if TYPE_CHECKING:
-    from underlie.data.schema import Kind, Schema
+    from underlie.data.schema import Column, Kind, Schema
 
 #: likelihood -> the kinds of column that it can describe; the first is the one to encode a column as, when asked for
 KINDS: dict[str, tuple[Kind, ...]] = {
@@ -134,8 +134,8 @@ def kinds_for(
     asked = {column: _known(name) for column, name in likelihood.items() if name not in _AUTOMATIC}
     if schema is None:
         return {column: KINDS[name][0] for column, name in asked.items()}
-    where = _positions(schema.names, asked)
-    return {column: _kind(name, schema.kinds[where[column]]) for column, name in asked.items()}
+    where, inferred = _positions(schema.names, asked), schema.kinds
+    return {column: _kind(name, inferred[where[column]]) for column, name in asked.items()}
 
 
 def _kind(likelihood: str, inferred: Kind) -> Kind:
@@ -170,7 +170,8 @@ def _likelihoods(schema: Schema, likelihood: str | Mapping[str | int, str]) -> l
 def _head(name: str, schema: Schema, columns: Sequence[int], scale: Scale) -> Likelihood:
     width = len(columns)
     if name in ("categorical", "ordinal"):
-        levels = [_n_levels(schema, position) for position in columns]
+        everything = schema.columns
+        levels = [_n_levels(everything[position]) for position in columns]
         return Categorical(levels) if name == "categorical" else Ordinal(levels)
     if name == "normal":
         return Normal(width, scale)
@@ -186,8 +187,7 @@ def _head(name: str, schema: Schema, columns: Sequence[int], scale: Scale) -> Li
     return simple[name](width)
 
 
-def _n_levels(schema: Schema, position: int) -> int:
-    column = schema.columns[position]
+def _n_levels(column: Column) -> int:
     if column.levels is None:
         if column.kind == "binary":
             return 2

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, uniform, where_observed
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, uniform, where_observed
 from underlie.distributions.moments import column_counts, column_mean
 from underlie.distributions.scaling import bounded, unbounded
 
@@ -69,6 +69,7 @@ class ContinuousBernoulli(Likelihood):
         self.register_buffer("centre", torch.full((1, width), 0.5))
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         logit = bounded(raw, -self.bound, self.bound)
         return x * logit - _log_normaliser(logit)
 
@@ -141,7 +142,9 @@ def _variance(logit: Tensor) -> Tensor:
     near = logit.abs() < _SERIES_BELOW
     square = torch.where(near, logit, 0.0).square()
     a = torch.where(near, 2.0, logit.abs())
-    return torch.where(near, _polynomial(_VARIANCE_SERIES, square), a**-2 - torch.exp(-a) / torch.expm1(-a).square())
+    return torch.where(
+        near, _polynomial(_VARIANCE_SERIES, square), 1.0 / a.square() - torch.exp(-a) / torch.expm1(-a).square()
+    )
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ import math
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of
 from underlie.distributions.moments import Moments, column_moments
 from underlie.distributions.scaling import FeatureScale, LogLink, bounded, unbounded
 
@@ -46,6 +47,7 @@ class Poisson(Likelihood):
         self.feature = FeatureScale(width)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         log_rate, count = self.link(_precise(raw)), _precise(x)
         log_p: Tensor = count * log_rate - log_rate.exp() - torch.lgamma(count + 1.0)
         return log_p.to(raw.dtype)
@@ -117,12 +119,12 @@ class NegativeBinomial(Likelihood):
         return bounded(across_rows(self.free_size, ndim), *_SIZE_BOUNDS)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         log_mean, count = self.link(_precise(raw)), _precise(x)
         log_size = _precise(self.log_size(raw.ndim))
-        size = log_size.exp()
-        log_total = torch.logaddexp(log_size, log_mean)
+        size, log_odds = log_size.exp(), log_size - log_mean  # odds r / mu of "no event"
         coefficient = torch.lgamma(count + size) - torch.lgamma(size) - torch.lgamma(count + 1.0)
-        log_p: Tensor = coefficient + size * (log_size - log_total) + count * (log_mean - log_total)
+        log_p: Tensor = coefficient + size * F.logsigmoid(log_odds) + count * F.logsigmoid(-log_odds)
         return log_p.to(raw.dtype)
 
     def mean(self, raw: Tensor) -> Tensor:

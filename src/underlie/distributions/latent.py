@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from underlie.distributions.base import Likelihood, of, standard_normal, where_observed
+from underlie.distributions.base import Likelihood, lifted, of, standard_normal, where_observed
 from underlie.distributions.moments import column_moments
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -130,6 +130,7 @@ class Gaussian(Likelihood):
         return torch.addcmul(mu, sd, noise), divergence
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         mu, log_sd = self._split(raw)
         peak = -_HALF_LOG_2PI - log_sd
         r = (x - mu) * peak.exp()

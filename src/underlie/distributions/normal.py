@@ -8,13 +8,13 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, standard_normal, where_observed
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, standard_normal, where_observed
 from underlie.distributions.moments import column_moments
+from underlie.distributions.scaling import unbounded
 
 Scale = Literal["column", "shared", "network"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_START_WITHIN = 0.02  # a start stays this far from either end of the sigmoid, where the gradient does not vanish
 
 
 @final
@@ -22,7 +22,7 @@ class Normal(Likelihood):
     r"""Normal distribution, its mean from the network.
 
     .. math:: x_j \mid z \sim N(\mu_j(z), \sigma_j^2), \qquad
-              \log\sigma_j = \log s_{lo} + \log(s_{hi} / s_{lo})\,\mathrm{sigmoid}(u_j)
+              \log\sigma_j = m + h \tanh(u_j / h), \qquad m \mp h = \log s_{lo}, \log s_{hi}
 
     The bounds keep the likelihood from growing without limit where a column is predicted exactly. Columns are meant to
     be standardised. In float32 residuals of a million encoded units give finite values and gradients.
@@ -56,7 +56,7 @@ class Normal(Likelihood):
     -0.9189
     """
 
-    _log_peak_at_min: Tensor
+    _middle_peak: Tensor
     network_start: Tensor
 
     def __init__(
@@ -69,10 +69,9 @@ class Normal(Likelihood):
         super().__init__(width, n_raw=2 * width if scale == "network" else width)
         self.scale = scale
         self.min_scale, self.max_scale = min_scale, max_scale
-        self._log_range = math.log(max_scale / min_scale)
-        # log precision, less log sqrt(2 pi), is this constant plus log_range * sigmoid(free): see log_prob
-        constant = torch.tensor(-math.log(min_scale) - _HALF_LOG_2PI)
-        self.register_buffer("_log_peak_at_min", constant, persistent=False)
+        self._middle = 0.5 * (math.log(min_scale) + math.log(max_scale))
+        self._half = 0.5 * (math.log(max_scale) - math.log(min_scale))
+        self.register_buffer("_middle_peak", torch.tensor(-self._middle - _HALF_LOG_2PI), persistent=False)
         start = self._free(torch.tensor(1.0))
         if scale == "network":
             self.register_buffer("network_start", start.expand(1, width).clone())
@@ -80,6 +79,7 @@ class Normal(Likelihood):
             self.free_scale = nn.Parameter(start.expand(1, width if scale == "column" else 1).clone())
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         # With p = -log(sigma sqrt(2 pi)), the log-density at the mode, the log-density is p - pi ((x - mu) exp p)^2.
         mu, peak = self._split(raw)
         r = (x - mu) * peak.exp()
@@ -134,9 +134,8 @@ class Normal(Likelihood):
             mu, free = raw.chunk(2, dim=-1)
         else:
             mu, free = raw, across_rows(self.free_scale, raw.ndim)
-        return mu, torch.add(self._log_peak_at_min, torch.sigmoid(free), alpha=-self._log_range)
+        return mu, torch.add(self._middle_peak, torch.tanh(free * (1.0 / self._half)), alpha=-self._half)
 
     def _free(self, sd: Tensor) -> Tensor:
         """The free number of a standard deviation."""
-        share = (sd.clamp(min=self.min_scale).log() - math.log(self.min_scale)) / self._log_range
-        return torch.logit(share.clamp(_START_WITHIN, 1.0 - _START_WITHIN))
+        return unbounded(sd.clamp(min=self.min_scale).log() - self._middle, -self._half, self._half)

@@ -7,9 +7,10 @@ from typing import final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, uniform
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, logistic, of, softplus, uniform
 from underlie.distributions.categorical import Categorical
 from underlie.distributions.moments import column_moments
 from underlie.distributions.scaling import FeatureScale
@@ -64,7 +65,7 @@ class Ordinal(Likelihood):
         self.segments = Segments(n_thresholds.tolist())
         self.tables = _LevelTables(counts, n_thresholds)
         self.feature = FeatureScale(self.width)
-        frequency = torch.cat([torch.full((k,), 1.0 / k, dtype=torch.float64) for k in counts])
+        frequency = torch.as_tensor(np.repeat(1.0 / np.asarray(counts), counts))
         self.free_thresholds = nn.Parameter(torch.empty(1, self.segments.total))
         fill(self.free_thresholds, self._free(frequency))
 
@@ -76,10 +77,10 @@ class Ordinal(Likelihood):
         return self._ordered()[0]
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(-(b - a))), and b - a is a parameter: exact
         above, below, log_gap = self.tables(*self._ordered(), x, raw.ndim)
-        ls = torch.nn.functional.logsigmoid
-        log_p: Tensor = ls(above - raw) + ls(raw - below) + log_gap
+        log_p: Tensor = F.logsigmoid(above - raw) + F.logsigmoid(raw - below) + log_gap
         return log_p
 
     def mean(self, raw: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ class Ordinal(Likelihood):
     def _ordered(self) -> tuple[Tensor, Tensor]:
         """Thresholds, and gaps below them (1e30 for the first of a column), both (R, total)."""
         free, first = self.free_thresholds, self.segments.position_of == 0
-        gap = torch.nn.functional.softplus(free) + _LEAST_GAP
+        gap = softplus(free) + _LEAST_GAP
         step = torch.where(first, free, gap)
         ordered = self.segments.join([b.rectangle(step, 0.0).cumsum(-1) for b in self.segments])
         return torch.where(self.tables.absent, _BEYOND, ordered), torch.where(first, _BEYOND, gap)
@@ -148,21 +149,20 @@ class Ordinal(Likelihood):
 
     def _exceedances(self, raw: Tensor) -> list[Tensor]:
         """P(x > k) for the thresholds of each bucket, (..., B, columns, length)."""
-        return [torch.sigmoid(b.select(raw).unsqueeze(-1) - t) for b, t in self._thresholds_by_bucket(raw.ndim)]
+        return [logistic(b.select(raw).unsqueeze(-1) - t) for b, t in self._thresholds_by_bucket(raw.ndim)]
 
     def _free(self, frequency: Tensor) -> Tensor:
-        """Free numbers of the thresholds whose marginal, at location 0, has these frequencies (sum of levels,)."""
-        out = []
-        for p in torch.split(frequency, list(self.levels)):
-            if len(p) == 1:
-                out.append(torch.zeros_like(p))
-                continue
-            below = p.cumsum(0)[:-1]
-            above = p.flip(0).cumsum(0).flip(0)[1:]  # from its own end: a small tail keeps its digits
-            theta = below.log() - above.log()
-            gap = (theta.diff() - _LEAST_GAP).clamp(min=_LEAST_GAP)
-            out.append(torch.cat([theta[:1], gap + torch.log(-torch.expm1(-gap))]))  # the inverse of softplus
-        return torch.cat(out)
+        """Free numbers of the thresholds with which location 0 has these frequencies, (sum of levels,) float64."""
+        levels = Segments(self.levels)
+        rectangles = [b.rectangle(frequency, 0.0) for b in levels]
+        below = levels.join([p.cumsum(-1) for p in rectangles])
+        # P(x > k) is summed from its own end, so that a small tail keeps its digits
+        above = levels.join([F.pad(p.flip(-1).cumsum(-1).flip(-1)[..., 1:], (0, 1)) for p in rectangles])
+        per_level = torch.tensor(self.levels, device=frequency.device)[levels.column_of]
+        theta = (below.log() - above.log())[(levels.position_of < per_level - 1) | (per_level == 1)]
+        theta = torch.where(self.tables.absent, 0.0, theta)
+        gap = (theta - theta.roll(1) - _LEAST_GAP).clamp(min=_LEAST_GAP)
+        return torch.where(self.segments.position_of == 0, theta, gap + torch.log(-torch.expm1(-gap)))
 
 
 @final
@@ -213,9 +213,8 @@ class _LevelTables(nn.Module):
         if replicates == 1:
             found = table[0].index_select(-1, index.flatten()).view(3, *index.shape)
             return found[0], found[1], found[2]
-        index = (
-            index.expand(replicates, *index.shape[1:]) if index.ndim >= ndim else index.expand(replicates, *index.shape)
-        )
+        index = index.view(*(1,) * (ndim - index.ndim), *index.shape)
+        index = index.expand(replicates, *index.shape[1:])
         flat = index.reshape(replicates, 1, -1).expand(-1, 3, -1)
         found = table.gather(-1, flat).view(replicates, 3, *index.shape[1:])
         return found[:, 0], found[:, 1], found[:, 2]

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, standard_normal, uniform
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, standard_normal, uniform
 from underlie.distributions.moments import column_moments
 from underlie.distributions.scaling import FeatureScale, LogLink, bounded, unbounded
 
@@ -64,6 +64,7 @@ class LogNormal(Likelihood):
         return bounded(across_rows(self.free_scale, ndim), *self.log_scale_bounds)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         log_x = x.clamp(min=_SMALLEST).log()
         log_scale = self.log_scale(raw.ndim)
         r: Tensor = (log_x - self.link(raw)) * torch.exp(-log_scale)
@@ -131,6 +132,7 @@ class Exponential(Likelihood):
         self.feature = FeatureScale(width)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         log_mean = self.link(raw)
         return torch.neg(log_mean) - x * torch.exp(-log_mean)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood
+from underlie.distributions.base import Likelihood, lifted
 
 
 @final
@@ -70,6 +70,7 @@ class Product(Likelihood):
         return sorted(groups)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         parts = zip(self._fed(raw), self.cells.split(x), strict=True)
         return self.cells.join([head.log_prob(r, cells) for (head, r), cells in parts])
 

@@ -23,7 +23,8 @@ def bounded(free: Tensor, low: float, high: float) -> Tensor:
 def unbounded(value: Tensor, low: float, high: float) -> Tensor:
     """The free number whose bounded value is the one given, values near the bounds and beyond moved inside."""
     middle, half = (low + high) / 2, (high - low) / 2
-    return middle + half * torch.atanh(((value - middle) / half).clamp(-_START_WITHIN, _START_WITHIN))
+    share = ((value - middle) / half).clamp(-_START_WITHIN, _START_WITHIN)
+    return middle + half * 0.5 * (torch.log1p(share) - torch.log1p(-share))  # atanh
 
 
 @final

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from underlie.distributions.base import Likelihood, across_rows, fill, of, standard_normal, where_observed
+from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, standard_normal, where_observed
 from underlie.distributions.moments import column_mean, column_moments
 from underlie.distributions.scaling import bounded, unbounded
 
@@ -68,6 +68,7 @@ class StudentT(Likelihood):
         return 2.0 + bounded(across_rows(self.free_df, ndim), *_DF_ABOVE_TWO).exp()
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
         scale, df = self.scale(raw.ndim), self.df(raw.ndim)
         r = (x - raw) / scale
         peak = torch.lgamma((df + 1.0) / 2.0) - torch.lgamma(df / 2.0) - 0.5 * torch.log(df * math.pi) - scale.log()
