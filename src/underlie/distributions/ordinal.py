@@ -153,7 +153,7 @@ class Ordinal(Likelihood):
 
     def _free(self, frequency: Tensor) -> Tensor:
         """Free numbers of the thresholds with which location 0 has these frequencies, (sum of levels,) float64."""
-        levels = Segments(self.levels)
+        levels = Segments(self.levels).to(frequency.device)
         rectangles = [b.rectangle(frequency, 0.0) for b in levels]
         below = levels.join([p.cumsum(-1) for p in rectangles])
         # P(x > k) is summed from its own end, so that a small tail keeps its digits
