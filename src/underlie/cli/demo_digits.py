@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import underlie as ul
 from underlie.cli.demo_part import Part, Say
-from underlie.cli.figures import generated_figure, training_figure
+from underlie.cli.figures import generated_figure, scree_figure, training_figure
 from underlie.cli.mixture import mixture_by_bic
 from underlie.report import Alert, Column, Estimate, Figure, Section, comparison_table, picture
 from underlie.report.numbers import format_column
@@ -44,7 +44,9 @@ def digits_part(seed: int, say: Say) -> Part:
         Section("Digits: which model fits", (_what_was_done(images), result, _verdict(held_out), training)),
         Section("Digits: the latent plane", _plane_blocks(models, images[test], labels[test])),
         Section("Digits: what the models generate", _generated_blocks(models, seed)),
-        Section("Digits: how they were fitted, and what they miss", _fit_blocks(models, images[test], seed)),
+        Section(
+            "Digits: how they were fitted, and what they miss", _fit_blocks(models, images[~test], images[test], seed)
+        ),
     )
     facts = {"held_out": _frame_facts(held_out), "training": _frame_facts(fitted), "n_held_out": int(test.sum())}
     return Part("digits", result, sections, _headline(held_out), tuple(alerts), facts)
@@ -131,18 +133,8 @@ def _generated_blocks(models: dict[str, Any], seed: int) -> tuple[Figure, ...]:
     return tuple(generated_figure(models[name], name, seed, shape) for name in (_NONLINEAR, _MIXTURE, _RANKED))
 
 
-def _fit_blocks(models: dict[str, Any], images: Images, seed: int) -> tuple[Figure, ...]:
-    return (training_figure(models[_NONLINEAR]), _scree(models[_RANKED]), _gaps(models, images, seed))
-
-
-def _scree(model: Any) -> Figure:
-    return picture(
-        ul.plot.scree(model),
-        "How many components pPCA needs",
-        alt="Scree plot: eigenvalues of the covariance of the digits, and BIC for each number of components.",
-        reading=f"BIC is lowest at {model.n_components_} components: digits need many more than 2 linear dimensions.",
-        media="svg",
-    )
+def _fit_blocks(models: dict[str, Any], train: Images, test: Images, seed: int) -> tuple[Figure, ...]:
+    return (training_figure(models[_NONLINEAR]), scree_figure(models[_RANKED], train), _gaps(models, test, seed))
 
 
 def _gaps(models: dict[str, Any], images: Images, seed: int) -> Figure:

@@ -32,6 +32,8 @@ def figures_of_fit(model: Any, rows: Any, seed: int) -> list[Figure]:
     figures = []
     if hasattr(model, "history_"):
         figures.append(training_figure(model))
+    if hasattr(model, "noise_variance_"):
+        figures.append(scree_figure(model, rows))
     is_image = len(model.encoder_.row_shape) > 1
     n_latent = model.sample_latent(1, 0).shape[1]
     if n_latent >= 2:
@@ -53,6 +55,20 @@ def training_figure(model: Any) -> Figure:
         alt="Curves of the evidence lower bound per row over epochs, for training rows and for held-out rows.",
         reading="Both curves should level off together; a held-out curve that falls while the other still "
         "rises is overfitting. The mark shows the weights that were kept.",
+        media="svg",
+    )
+
+
+def scree_figure(model: Any, rows: Any) -> Figure:
+    """Eigenvalues and BIC of probabilistic PCA."""
+    import underlie as ul
+
+    return picture(
+        ul.plot.scree(model, rows),
+        "How many components",
+        alt="Scree plot: eigenvalues of the covariance of the data, and BIC for each number of components.",
+        reading=f"The model has {model.n_components_} components. BIC is lowest at the number that the data support; "
+        "eigenvalues that level off are noise.",
         media="svg",
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.mixture import GaussianMixture
 
-_SIZES = (1, 2, 3, 5, 8, 12, 20)
+_SIZES = (1, 2, 3, 5, 8, 12, 20, 30, 50)
 _SHAPES = ("full", "diag")
 
 

@@ -65,12 +65,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as a data URI, what it shows for those who cannot see it, and a sentence that says what to see."""
+    """A picture as a data URI, what it shows for those who cannot see it, and a sentence that says what to see.
+
+    ``width`` is how wide it is shown where there is room, in CSS pixels; ``None`` leaves it to the picture.
+    """
 
     title: str
     image: str
     alt: str
     reading: str
+    width: int | None = None
 
     def __post_init__(self) -> None:
         if not self.image.startswith("data:image/"):
@@ -186,8 +190,8 @@ def _block_to_json(block: Block) -> Json:
     if isinstance(block, str):
         return {"type": "paragraph", "text": block}
     if isinstance(block, Figure):
-        image = {"title": block.title, "alt": block.alt, "reading": block.reading, "image": block.image}
-        return {"type": "figure", **image}
+        image = {"title": block.title, "alt": block.alt, "reading": block.reading, "width": block.width}
+        return {"type": "figure", **image, "image": block.image}
     return {
         "type": "table",
         "caption": block.caption,
@@ -204,7 +208,7 @@ def _block_from_json(data: Mapping[str, Any]) -> Block:
         case "paragraph":
             return str(data["text"])
         case "figure":
-            return Figure(data["title"], data["image"], data["alt"], data["reading"])
+            return Figure(data["title"], data["image"], data["alt"], data["reading"], data["width"])
         case "table":
             columns = tuple(Column(c["header"], c["kind"], c["better"], c["decimals"]) for c in data["columns"])
             rows = tuple(tuple(map(_cell_from_json, row)) for row in data["rows"])

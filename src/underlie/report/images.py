@@ -11,6 +11,9 @@ from underlie.report.document import Figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
 
+#: finer than a screen's 96, so that pictures stay sharp when zoomed or printed
+_DOTS_PER_INCH = 150
+_CSS_PIXELS_PER_INCH = 96
 _MEDIA = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -48,14 +51,17 @@ def picture(drawing: Any, title: str, *, alt: str, reading: str, media: Literal[
     import matplotlib as mpl
 
     figure = _figure_of(drawing)
+    width = round(figure.get_figwidth() * _CSS_PIXELS_PER_INCH) if media == "png" else None
     buffer = io.BytesIO()
     # A fixed salt and no date: the same figure gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "underlie", "svg.fonttype": "path"}):
         metadata = {"Date": None} if media == "svg" else {"Software": None}
-        figure.savefig(buffer, format=media, dpi=140, bbox_inches="tight", facecolor="white", metadata=metadata)
+        figure.savefig(
+            buffer, format=media, dpi=_DOTS_PER_INCH, bbox_inches="tight", facecolor="white", metadata=metadata
+        )
     _close(figure)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Figure(title=title, image=f"data:{_MEDIA[media]};base64,{encoded}", alt=alt, reading=reading)
+    return Figure(title=title, image=f"data:{_MEDIA[media]};base64,{encoded}", alt=alt, reading=reading, width=width)
 
 
 def _figure_of(drawing: Any) -> MplFigure:

@@ -65,8 +65,8 @@ def _headline(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         cell = Estimate(score["mean"], score["se"])
         shown.append(("Log-likelihood, nats per row", format_column(Column("", "estimate"), [cell])[0]))
     if moments and moments["second"] is not None:
-        floor = format_number(moments["floor_second"], 3)
-        shown.append(("Second moment gap (by chance)", f"{format_number(moments['second'], 3)} ({floor})"))
+        gap, floor = format_column(Column("", "number", decimals=2), [moments["second"], moments["floor_second"]])
+        shown.append(("Second moment gap (by chance)", f"{gap} ({floor})"))
     if model["n_parameters"] is not None:
         shown.append(("Parameters", f"{model['n_parameters']:,}"))
     if model["fit_seconds"] is not None:
@@ -114,7 +114,7 @@ def _parameter_table(model: Mapping[str, Any]) -> Table:
         ("n_iter", "iterations"),
         ("converged", "converged"),
     )
-    rows += [(label, _worded(model[name])) for name, label in learned if model[name] is not None]
+    rows += [(label, _worded(model[name], ",")) for name, label in learned if model[name] is not None]
     return table("Settings, and what came of them", (Column(model["class"]), Column("value")), rows)
 
 
@@ -137,7 +137,7 @@ def _range(column: Mapping[str, Any]) -> str:
     return f"{format_number(column['low'])} to {format_number(column['high'])}"
 
 
-def _worded(value: Any) -> str:
+def _worded(value: Any, grouping: str = "") -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -148,4 +148,4 @@ def _worded(value: Any) -> str:
         return ", ".join(_worded(item) for item in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_worded(item)}" for key, item in value.items())
-    return str(value)
+    return f"{value:{grouping}}" if isinstance(value, int) else str(value)
