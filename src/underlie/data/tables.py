@@ -297,7 +297,7 @@ def _read_text(series: nw.Series[Any], name: str, native: str) -> RawColumn:
     levels: tuple[Any, ...] | None = None
     ordered = False
     if native.startswith("Enum"):
-        native, levels = "Enum", tuple(series.cat.get_categories().to_list())
+        native, levels = "Enum", tuple(series.to_native().dtype.categories.to_list())
     elif native.startswith("Categorical"):
         native = "Categorical"
     elif native.startswith("dictionary"):
