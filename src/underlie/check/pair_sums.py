@@ -80,6 +80,6 @@ class PairSums:
         positive = self.square_square + o_j**2 * self.square.T + o_k**2 * self.square
         crossed = o_j * o_k * self.product + o_j * self.product_square + o_k * self.product_square.T
         spread = (positive + 2 * crossed) / self.count - mean**2
-        rounding = 64 * np.finfo(float).eps * (positive + 2 * np.abs(crossed)) / self.count
+        rounding = (64 / self.count + 1) * np.finfo(float).eps * (positive + 2 * np.abs(crossed))
         spread[spread < rounding] = 0.0
         return np.asarray(spread * self.count / np.maximum(self.count - 1, 1))

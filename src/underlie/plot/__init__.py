@@ -10,6 +10,7 @@ from underlie.plot.gaps import gap_heatmap
 from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
+from underlie.plot.spectrum import scree
 from underlie.plot.training import training_curves
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "latent_and_grid",
     "samples",
     "samples_means_sds",
+    "scree",
     "training_curves",
 ]
