@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from underlie.models.ppca_rows import Array, LatentBlock, as_matrix, latent_blocks, unpack
 
-__all__ = ["LinearConditional", "LinearGaussian"]
+__all__ = ["LinearConditional", "LinearGaussian", "positive_columns"]
 
 RandomState = int | np.random.Generator | None
 
@@ -120,10 +120,7 @@ class LinearGaussian:
         left, lengths, _ = linalg.svd(self.loadings, full_matrices=False, check_finite=False)
         loadings = np.zeros_like(self.loadings)
         loadings[:, : len(lengths)] = left * lengths
-        if loadings.size:
-            largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(loadings.shape[1])]
-            loadings *= np.where(largest < 0, -1.0, 1.0)
-        return LinearGaussian(self.mean, loadings, self.noise_variance)
+        return LinearGaussian(self.mean, positive_columns(loadings), self.noise_variance)
 
     def log_density(self, X: ArrayLike) -> Array:
         """Log-density of the observed cells of each row, in nats.
@@ -296,11 +293,18 @@ class LinearGaussian:
         return latent_blocks(X, self.mean, self.loadings, self.noise_variance)
 
 
+def positive_columns(loadings: Array) -> Array:
+    """Columns with their signs chosen so that the entry of largest absolute value is positive."""
+    if loadings.size == 0:
+        return loadings
+    largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(loadings.shape[1])]
+    return loadings * np.where(largest < 0, -1.0, 1.0)
+
+
 def _square_roots(covariances: Array) -> Array:
     """Matrices R with R R' = covariance, one per row; rounding may have made a tiny eigenvalue negative."""
     try:
-        root: Array = np.linalg.cholesky(covariances)
-        return root
+        return np.asarray(np.linalg.cholesky(covariances), dtype=np.float64)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariances)
         return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :], dtype=np.float64)

@@ -13,16 +13,24 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from underlie.models.linear_gaussian import LinearGaussian
+from underlie.models.linear_gaussian import LinearGaussian, positive_columns
 from underlie.models.ppca_rows import Array, as_matrix
 
-__all__ = ["NOISE_FLOOR", "Spectrum", "fit_closed_form", "noise_floor", "spectrum"]
+__all__ = [
+    "NOISE_FLOOR",
+    "Spectrum",
+    "check_n_components",
+    "fit_closed_form",
+    "model_from_spectrum",
+    "noise_floor",
+    "spectrum",
+]
 
 NOISE_FLOOR = 1e-12
 """Smallest noise variance, as a fraction of the total variance."""
 
 # An eigenvalue of the covariance carries an absolute error of about 1e-15 of the largest one. Below this fraction of
-# the largest one, eigenvalues are taken from the singular values of the data, whose error is that small before squaring.
+# the largest one, eigenvalues are taken from the singular values of the data, whose error is that small unsquared.
 _PRECISION_FRACTION = 1e-7
 # From this fraction of the spectrum on, all eigenvectors together are cheaper than a selection.
 _FULL_FRACTION = 0.3
@@ -186,8 +194,7 @@ def fit_closed_form(X: ArrayLike, n_components: int) -> LinearGaussian:
     """
     X = as_matrix(X, missing=False, min_rows=2)
     check_n_components(n_components, X.shape)
-    parts = spectrum(X, n_components)
-    return _model(parts, n_components)
+    return model_from_spectrum(spectrum(X, n_components), n_components)
 
 
 def check_n_components(n_components: int, shape: tuple[int, ...]) -> None:
@@ -201,14 +208,11 @@ def check_n_components(n_components: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def _model(parts: Spectrum, n_components: int) -> LinearGaussian:
-    n_columns = len(parts.mean)
-    n_discarded = n_columns - n_components
-    noise = parts.discarded / n_discarded if n_discarded else 0.0
-    noise = max(noise, noise_floor(parts.total, parts.magnitude))
-    lengths = np.sqrt(np.maximum(parts.values - noise, 0.0))
-    loadings = parts.vectors * lengths
-    if loadings.size:
-        largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)]
-        loadings = loadings * np.where(largest < 0, -1.0, 1.0)
-    return LinearGaussian(parts.mean, loadings, noise)
+def model_from_spectrum(parts: Spectrum, n_components: int) -> LinearGaussian:
+    """Maximum-likelihood model with the first n_components of the eigenpairs of a spectrum, in canonical form."""
+    n_discarded = len(parts.mean) - n_components
+    left = float(parts.values[n_components:].sum()) + parts.discarded
+    floor = noise_floor(parts.total, parts.magnitude)
+    noise = max(left / n_discarded, floor) if n_discarded else floor
+    loadings = parts.vectors[:, :n_components] * np.sqrt(np.maximum(parts.values[:n_components] - noise, 0.0))
+    return LinearGaussian(parts.mean, positive_columns(loadings), noise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,11 @@ class IncompleteRows:
         scaled: Array = np.asarray(log_likelihood, dtype=np.float64) * self.informative_share - shift
         return scaled
 
+    def n_residuals(self, n_latent: int) -> float:
+        """Observed cells beyond the first M of each row: what a plane of M dimensions cannot fit row by row."""
+        beyond = np.maximum(self.mask.sum(axis=1) - n_latent, 0.0)
+        return float(beyond.sum() if self.weight is None else beyond @ self.weight)
+
     def pairwise_spectrum(self, n_leading: int) -> tuple[Array, Array]:
         """Leading eigenvalues (not negative, descending) and eigenvectors of the pairwise-available covariance.
 
@@ -111,17 +117,26 @@ class IncompleteRows:
             values[:found] = singular[:found] ** 2 / self.n_informative
             vectors[:, :found] = transposed[:found].T
             return values, vectors
-        pairwise = self._pairwise_covariance()
         if n_leading == 0:
             return np.zeros(0), np.zeros((n_columns, 0))
         subset = [n_columns - n_leading, n_columns - 1]
-        values, vectors = linalg.eigh(pairwise, subset_by_index=subset, check_finite=False)
+        values, vectors = linalg.eigh(self._pairwise_covariance, subset_by_index=subset, check_finite=False)
         return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
 
+    def pairwise_excess(self, loadings: Array, noise_variance: float) -> tuple[float, Array]:
+        """Where the pairwise-available covariance exceeds that of a model most: variance and unit direction."""
+        n_columns = self.values.shape[1]
+        excess = self._pairwise_covariance - loadings @ loadings.T
+        last = [n_columns - 1, n_columns - 1]
+        values, vectors = linalg.eigh(excess, subset_by_index=last, overwrite_a=True, check_finite=False)
+        return float(values[0]) - noise_variance, vectors[:, 0]
+
+    @cached_property
     def _pairwise_covariance(self) -> Array:
         weighted = self.mask if self.weight is None else self.mask * self.weight[:, None]
         pairs = self.mask.T @ weighted
-        return (self.values.T @ self.values) / np.maximum(pairs, 1.0)
+        covariance: Array = (self.values.T @ self.values) / np.maximum(pairs, 1.0)
+        return covariance
 
 
 def _standardised(X: Array, observed: Mask, counts: Array) -> tuple[Array, float, Array, float]:

@@ -5,8 +5,8 @@ For a linear-Gaussian model x = W z + mean + noise, the latent posterior of a ro
     A = I + W_o' W_o / s2,     covariance A^-1,     mean A^-1 W_o' (x_o - mean_o) / s2.
 
 Rows with different patterns have different A. All of them are inverted together: the lower triangles are stored as
-(n_pairs, n_rows) arrays, so that each arithmetic operation runs over rows that lie next to each other in memory. This is
-several times faster than one LAPACK call per row, and the triangles come from one matrix product with the mask.
+(n_pairs, n_rows) arrays, so that each arithmetic operation runs over rows that lie next to each other in memory. This
+is several times faster than one LAPACK call per row, and the triangles come from one matrix product with the mask.
 """
 
 from __future__ import annotations

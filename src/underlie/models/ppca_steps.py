@@ -162,8 +162,7 @@ def solve_columns(gram: Array, right: Array) -> Array:
     ridge = 8 * np.finfo(np.float64).eps * scale
     stabilised = gram.copy()
     stabilised[:, np.arange(order), np.arange(order)] += ridge
-    solution: Array = np.linalg.solve(stabilised, right[..., None])[..., 0]
-    return solution
+    return np.asarray(np.linalg.solve(stabilised, right[..., None])[..., 0], dtype=np.float64)
 
 
 def maximise(rows: IncompleteRows, found: Expectation) -> Parameters:
