@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Self, final
 
 import narwhals as nw
@@ -15,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from underlie.data.encoder import Encoder
-from underlie.data.inference import Kinds
+from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
 
 
@@ -161,7 +160,7 @@ def as_generator(random_state: int | np.random.Generator | np.random.RandomState
         return np.random.default_rng(random_state.randint(0, 2**31, size=4))
     if isinstance(random_state, np.random.Generator) or random_state is None:
         return np.random.default_rng(random_state)
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+    if is_whole(random_state):
         if random_state < 0:
             raise ValueError(f"random_state must not be negative, got {random_state}.")
         return np.random.default_rng(int(random_state))
@@ -178,8 +177,13 @@ def checked_count(value: Any, name: str) -> int:
     ValueError, TypeError
         If it is not, naming the argument.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not is_whole(value):
         raise TypeError(f"{name} must be a whole number, got {value!r}.")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}.")
     return int(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer of Python or NumPy, and no boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,0 +1,239 @@
+"""One fit of the linear-Gaussian model: settings checked, columns scaled, solver chosen."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from underlie.data.encoder import Encoder
+from underlie.estimators.base import is_whole
+from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em, noise_floor
+from underlie.models.ppca_rank import select_rank
+from underlie.warnings import ConvergenceWarning, DataWarning
+
+Floats = NDArray[np.float64]
+
+#: squares of larger values leave the range of a float64
+_LARGEST = 1e150
+
+
+@final
+@dataclass(frozen=True)
+class FitSettings:
+    """The parameters of a fit, as the user gave them; checked when made.
+
+    Attributes
+    ----------
+    n_components, solver, prior, tol, max_iter
+        See :class:`~underlie.ProbabilisticPCA`.
+    n_dependent : int
+        Number of columns known to follow exactly from others: one indicator of each categorical column.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one cannot be used, naming it.
+    """
+
+    n_components: Any
+    solver: Any
+    prior: Any
+    tol: Any
+    max_iter: Any
+    n_dependent: int = 0
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("auto", "eigh", "em"):
+            raise ValueError(f"solver must be 'auto', 'eigh' or 'em', got {self.solver!r}.")
+        if self.prior not in (None, "ard"):
+            raise ValueError(f"prior must be None or 'ard', got {self.prior!r}.")
+        self._check_n_components()
+        if not isinstance(self.tol, (int, float, np.floating)) or isinstance(self.tol, bool) or not self.tol > 0:
+            raise ValueError(f"tol must be a positive number, got {self.tol!r}.")
+        if not is_whole(self.max_iter) or self.max_iter < 1:
+            raise ValueError(f"max_iter must be a whole number of at least 1, got {self.max_iter!r}.")
+
+    def _check_n_components(self) -> None:
+        value = self.n_components
+        if is_whole(value):
+            if value < 1:
+                raise ValueError(f"n_components must be at least 1, got {value}.")
+        elif value is None:
+            if self.prior != "ard":
+                raise ValueError('n_components=None needs prior="ard". Give a number, or n_components="bic".')
+        elif value != "bic":
+            raise ValueError(f'n_components must be a whole number, "bic" or None, got {value!r}.')
+        elif self.prior == "ard":
+            raise ValueError('n_components="bic" and prior="ard" both choose the number of components: use one.')
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearFit:
+    """What a fit found.
+
+    Attributes
+    ----------
+    model : LinearGaussian
+        Of the divided columns.
+    log_likelihood : ndarray of shape (n_steps,)
+        Mean per row, in nats on the scale of the table, after each step.
+    n_iter : int
+    converged : bool
+    """
+
+    model: LinearGaussian
+    log_likelihood: Floats
+    n_iter: int
+    converged: bool
+
+
+def column_scale(A: Floats) -> Floats:
+    """Standard deviations of the observed cells of each column, (P,); 1 where a column is constant."""
+    scale = np.nanstd(A, axis=0)
+    return np.where(scale > 8 * np.finfo(np.float64).eps * np.abs(np.nanmean(A, axis=0)), scale, 1.0)
+
+
+def largest_values(A: Floats, encoder: Encoder) -> Floats:
+    """Largest absolute value of each column, (P,); ValueError where its square cannot be represented."""
+    largest: Floats = np.fmax(np.fmax.reduce(A, axis=0), -np.fmin.reduce(A, axis=0))
+    if (largest > _LARGEST).any():
+        j = int(np.argmax(largest > _LARGEST))
+        raise ValueError(
+            f"column {encoder.numeric_names[j]!r} of X holds values up to {largest[j]:.3g}, whose "
+            "squares overflow. Change its units: divide it by a fixed number."
+        )
+    return largest
+
+
+def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
+    """Fit the model to the numeric columns, divided by ``scale``.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, P)
+        NaN where missing.
+    scale : ndarray of shape (P,)
+    rank : int or None
+        Number of components; None: by BIC.
+    settings : FitSettings
+    magnitude : float
+        Largest absolute value of the divided columns.
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot take missing cells.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If EM reached the largest number of iterations.
+    DataWarning
+        If no noise is left.
+    """
+    divided = bool((scale != 1).any())
+    scaled = A / scale if divided else A
+    missing = bool(np.isnan(scaled).any())
+    if missing and settings.solver == "eigh":
+        raise ValueError('solver="eigh" needs complete data, but X has missing cells. Use solver="em" or "auto".')
+    if rank is None:
+        fit = _fit_by_bic(scaled, settings, magnitude)
+    elif missing or settings.solver == "em":
+        found = fit_em(scaled, rank, tol=float(settings.tol), max_iter=int(settings.max_iter))
+        fit = LinearFit(found.model, found.log_likelihood, found.n_iter, found.converged)
+    else:
+        fit = _closed(fit_closed_form(scaled, rank), scaled, magnitude)
+    if not fit.converged:
+        warnings.warn(
+            f"EM stopped after max_iter={settings.max_iter} passes before it converged. Increase max_iter, or tol.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    _warn_without_noise(fit.model, magnitude)
+    jacobian = float((~np.isnan(A)).mean(axis=0) @ np.log(scale)) if divided else 0.0
+    return replace(fit, log_likelihood=fit.log_likelihood - jacobian)
+
+
+def _fit_by_bic(scaled: Floats, settings: FitSettings, magnitude: float) -> LinearFit:
+    """The rank with the smallest BIC among those that leave noise.
+
+    Where columns depend on each other exactly, as the indicators of a categorical column do, the likelihood has no
+    upper bound at the rank of the table, and BIC would always choose it.
+    """
+    n, n_columns = scaled.shape
+    largest = max(0, min(n_columns - settings.n_dependent - 1, n // 2))
+    found = select_rank(scaled, largest, max_iter=int(settings.max_iter))
+    if found.n_components and _without_noise(found.model, magnitude):
+        found = select_rank(scaled, found.n_components - 1, max_iter=int(settings.max_iter))
+    history = found.log_likelihood[[found.n_components]]
+    return LinearFit(found.model, history, 1, found.converged)
+
+
+def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:
+    """The number of components to fit: at most D - 1, with a DataWarning; ValueError above n - 2.
+
+    D - 1 components and one noise variance give any covariance (the noise is its smallest eigenvalue), so that more
+    add nothing. Above n - 2 the rows lie in the space of the components, and no noise is left to estimate.
+    """
+    n, n_columns = shape
+    if n_columns < 2:
+        raise ValueError(
+            "X has 1 feature(s), but latent components need at least 2 columns that they can explain together."
+        )
+    wanted = min(int(n_components), n_columns - 1)
+    if wanted > n - 2:
+        raise ValueError(
+            f"n_components={n_components} needs at least {wanted + 2} rows, but X has n_samples={n} (and D={n_columns} "
+            f"numeric columns). Give more rows{f', or n_components at most {n - 2}' if n > 2 else ''}."
+        )
+    if wanted < n_components:
+        warnings.warn(
+            f"n_components={n_components} is reduced to {wanted}, which gives {n_columns} columns any covariance.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return wanted
+
+
+def _closed(model: LinearGaussian, scaled: Floats, magnitude: float) -> LinearFit:
+    if _without_noise(model, magnitude):
+        mean = float(model.log_density(scaled).mean())
+    else:
+        # the quadratic form of the maximum-likelihood covariance averages to D
+        lengths = (model.loadings**2).sum(axis=0)
+        log_det = np.log(lengths + model.noise_variance).sum()
+        log_det += (model.n_features - model.n_components) * np.log(model.noise_variance)
+        mean = -0.5 * (model.n_features * (np.log(2 * np.pi) + 1) + float(log_det))
+    return LinearFit(model, np.array([mean]), 1, True)
+
+
+def _without_noise(model: LinearGaussian, magnitude: float) -> bool:
+    total = float((model.loadings**2).sum()) + model.n_features * model.noise_variance
+    return model.noise_variance <= 1.01 * noise_floor(total, magnitude)
+
+
+def _warn_without_noise(model: LinearGaussian, magnitude: float) -> None:
+    if _without_noise(model, magnitude):
+        warnings.warn(
+            f"The rows lie, up to rounding, in a space of {model.n_components} dimensions: no noise is left, and the "
+            "likelihood is as large as the lower bound of the noise variance lets it be. Remove columns that are sums "
+            "or copies of others, or use fewer components.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def spectrum_ratio(model: LinearGaussian) -> Floats:
+    """Leading eigenvalues of W W' + s2 I over its trace, (M,)."""
+    lengths: Floats = (model.loadings**2).sum(axis=0)
+    ratio: Floats = (lengths + model.noise_variance) / (lengths.sum() + model.n_features * model.noise_variance)
+    return ratio
