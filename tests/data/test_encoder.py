@@ -167,7 +167,7 @@ def table(**columns: Any) -> pd.DataFrame:
         (pl.DataFrame(), ValueError, "0 sample"),
         (np.empty((0, 3)), ValueError, "0 sample"),
         (np.empty((3, 0)), ValueError, "0 feature"),
-        (np.empty((3, 0, 2)), ValueError, "0 feature"),
+        (np.empty((3, 0, 2)), ValueError, "at least one pixel"),
         (np.arange(3.0), ValueError, "Reshape your data"),
         (pd.Series([1.0, 2.0]), ValueError, "Reshape your data"),
         (pl.Series([1.0, 2.0]), ValueError, "Reshape your data"),

@@ -131,7 +131,8 @@ def test_decoding_anything_gives_values_that_can_be_encoded(table: pd.DataFrame,
     decoded = encoder.decode(values)
     assert decoded.notna().all(axis=None)
     assert encoder.encode(decoded).observed is None
-    numeric = encoder.from_numeric(rng.normal(scale=100.0, size=(7, encoder.n_numeric)))
+    coordinates = rng.normal(scale=100.0, size=(7, encoder.n_numeric))
+    numeric = encoder.from_numeric(encoder.numeric_loc + encoder.numeric_scale * coordinates)
     assert encoder.encode(numeric).observed is None
     for name in table.columns:
         if encoder.schema[str(name)].missing is False:
