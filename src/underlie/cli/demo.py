@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from underlie.cli.demo_part import Part, Say
 from underlie.cli.demo_patients import patients_part
 from underlie.cli.errors import BadInput
 from underlie.cli.terminal import print_table
-from underlie.report import Report, provenance, write_report
+from underlie.report import Alert, Report, provenance, write_report
+from underlie.warnings import UnderlieWarning
 
 _LEAD = (
     "Real data that come with the Python packages, fitted with default settings: 1,797 images of handwritten "
@@ -54,10 +56,16 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     mpl.use("Agg")
     started = time.perf_counter()
     with _progress(quiet) as say:
-        parts = [digits_part(seed, say), patients_part(seed, say)]
+        (digits, of_digits), (patients, of_patients) = (
+            _recorded(part, seed, say) for part in (digits_part, patients_part)
+        )
         say("writing the report")
-        seconds = time.perf_counter() - started
-        page = write_report(_report(parts, provenance(command=command, seed=seed, seconds=seconds)), out)
+        alerts = (*_alerts("Digits", of_digits), *_alerts("Patients", of_patients))
+        made = provenance(command=command, seed=seed, seconds=time.perf_counter() - started)
+        parts = (digits, patients)
+        page = write_report(_report(parts, alerts, made), out)
+    for alert in alerts:
+        warnings.warn(f"{alert.title}: {alert.text}", UnderlieWarning, stacklevel=2)
     if not quiet:
         for part in parts:
             print_table(part.result)
@@ -65,12 +73,24 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     return page
 
 
-def _report(parts: Sequence[Part], made: dict[str, object]) -> Report:
+def _recorded(part: Callable[[int, Say], Part], seed: int, say: Say) -> tuple[Part, list[str]]:
+    """A part of the demonstration, and the warnings of this package on the way, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnderlieWarning)
+        made = part(seed, say)
+    return made, list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UnderlieWarning)))
+
+
+def _alerts(title: str, messages: Sequence[str]) -> list[Alert]:
+    return [Alert("warning", title, f"{message[0].upper()}{message[1:]}") for message in messages]
+
+
+def _report(parts: Sequence[Part], alerts: tuple[Alert, ...], made: dict[str, object]) -> Report:
     return Report(
         title="underlie: a demonstration",
         lead=_LEAD,
         headline=tuple(item for part in parts for item in part.headline),
-        alerts=tuple(alert for part in parts for alert in part.alerts),
+        alerts=alerts,
         sections=tuple(section for part in parts for section in part.sections),
         provenance=made,
         facts={part.name: part.facts for part in parts},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from underlie.report.document import Alert, Section, Table
+from underlie.report.document import Section, Table
 
 #: told what is being done now
 Say = Callable[[str], None]
@@ -14,11 +14,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Part:
-    """Sections of the report, the table that is printed, the few results to meet first, warnings, and plain facts."""
+    """Sections of the report, the table that is printed, the few results to meet first, and plain facts."""
 
     name: str
     result: Table
     sections: tuple[Section, ...]
     headline: tuple[tuple[str, str], ...]
-    alerts: tuple[Alert, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)

@@ -97,4 +97,4 @@ def _headline(study: Study) -> tuple[str, str]:
     best = min(gains, key=lambda method: float(gains[method].mean()))
     values = gains[best]
     cell = Estimate(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5))
-    return f"Patients: RMSE of {best} less that of the mean (sd)", format_column(Column("", "estimate"), [cell])[0]
+    return f"Patients: imputation RMSE, {best} less mean (sd)", format_column(Column("", "estimate"), [cell])[0]

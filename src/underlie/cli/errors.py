@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
+
+from underlie.warnings import UnderlieWarning
 
 UNEXPECTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -31,7 +35,8 @@ def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return command(*args, **kwargs)
+            with warnings_as_lines(quiet=bool(kwargs.get("quiet"))):
+                return command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho("interrupted", fg="yellow", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -46,6 +51,24 @@ def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
             raise _refused(str(error)) from error
 
     return guarded
+
+
+@contextmanager
+def warnings_as_lines(*, quiet: bool) -> Iterator[None]:
+    """Show this package's warnings as one line each on standard error, or not at all; others as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if quiet else "always", UnderlieWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, UnderlieWarning):
+                typer.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
+                typer.echo(str(message), err=True)
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def is_ours(error: ValueError | TypeError) -> bool:

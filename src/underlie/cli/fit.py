@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from underlie.cli.errors import BadInput
 from underlie.cli.tables import Table, parse_kinds, read_table
+from underlie.warnings import UnderlieWarning
 
 MODEL_FILE = "model.safetensors"
 
@@ -48,11 +50,17 @@ def fit_table(
     if out.exists() and not out.is_dir():
         raise BadInput(f"--out {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
-    model = fit_model(rows, settings)
+    model, caught = fit_recorded(rows, settings)
     model.save(out / MODEL_FILE)
     seconds = time.perf_counter() - started
     facts = summarize(
-        model, rows, title=f"{table.name}: {type(model).__name__}", seed=settings.seed, command=command, seconds=seconds
+        model,
+        rows,
+        title=f"{table.name}: {type(model).__name__}",
+        seed=settings.seed,
+        command=command,
+        seconds=seconds,
+        caught=caught,
     )
     page = write_report(report_from_summary(facts, figures_of_fit(model, rows, settings.seed)), out)
     if not quiet:
@@ -60,37 +68,34 @@ def fit_table(
 
 
 def fit_model(rows: Table, settings: Settings) -> Any:
-    """A fitted model of the family asked for; its warnings reach the user as one line each."""
-    model = build_model(settings)
+    """A fitted model of the family asked for."""
+    return build_model(settings, is_table=not isinstance(rows, np.ndarray)).fit(rows)
+
+
+def fit_recorded(rows: Table, settings: Settings) -> tuple[Any, list[warnings.WarningMessage]]:
+    """A fitted model, and the warnings of this package on the way, which are shown as well."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        model.fit(rows)
-    for warning in caught:
-        _relay(warning, settings.verbose)
-    return model
+        warnings.simplefilter("always", UnderlieWarning)
+        model = fit_model(rows, settings)
+    for item in caught:
+        warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    return model, [item for item in caught if issubclass(item.category, UnderlieWarning)]
 
 
-def build_model(settings: Settings) -> Any:
+def build_model(settings: Settings, *, is_table: bool) -> Any:
     """An estimator that is not fitted yet."""
     import underlie
 
     kinds = parse_kinds(settings.kinds)
     if settings.family == "ppca":
-        rank = {} if settings.n_latent is None else {"n_components": settings.n_latent}
-        return underlie.ProbabilisticPCA(kinds=kinds, random_state=settings.seed, **rank)
+        if kinds is not None:
+            raise BadInput("--kinds: ppca sees numbers and one indicator per level; use --model vae to state kinds")
+        # Columns of a table have different units, which one shared noise variance cannot serve; pixels have the same.
+        rank = "bic" if settings.n_latent is None else settings.n_latent
+        return underlie.ProbabilisticPCA(rank, standardize=is_table, random_state=settings.seed)
     chosen: dict[str, Any] = {"n_latent": settings.n_latent, "max_epochs": settings.max_epochs}
     given = {name: value for name, value in chosen.items() if value is not None}
     return underlie.VAE(kinds=kinds, random_state=settings.seed, verbose=settings.verbose, **given)
-
-
-def _relay(warning: warnings.WarningMessage, verbose: bool) -> None:
-    from underlie.warnings import UnderlieWarning
-
-    if not issubclass(warning.category, UnderlieWarning):
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    elif verbose:
-        typer.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-        typer.echo(str(warning.message), err=True)
 
 
 def _print_result(facts: dict[str, Any], page: Path) -> None:

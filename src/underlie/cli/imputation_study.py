@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from underlie.data.schema import DISCRETE, Schema
-from underlie.report.document import Column, Estimate, Table, table
+from underlie.report.document import Cell, Column, Estimate, Table, table
 
 #: (table with missing cells, seed) -> completed table
 Imputer = Callable[[pd.DataFrame, int], pd.DataFrame]
@@ -167,7 +167,7 @@ def study_table(study: Study, caption: str) -> Table:
 def column_table(study: Study, caption: str) -> Table:
     """The error of every method on every column."""
     columns = (Column("column"), Column("kind"), *(Column(method, "estimate") for method in study.methods))
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name, study.kinds[name], *(_over_masks(errors[i]) for i in range(len(study.methods))))
         for name, errors in study.by_column.items()
     ]

@@ -19,8 +19,8 @@ def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = Fals
         From :func:`underlie.compare`.
     caption : str
     training : bool
-        Whether the rows are those that the models were fitted to: AIC and BIC are shown only then, for only then do
-        they mean something.
+        Whether the rows are those that the models were fitted to. AIC and BIC are shown only then, for only then do
+        they mean something, and moment gaps only otherwise: on the rows it was fitted to, a model's are too small.
     note : str
         Stands under the table.
 
@@ -42,28 +42,30 @@ def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = Fals
         Column("nats per row", "estimate", better="high"),
         Column("to the best", "estimate"),
         Column("parameters", "integer"),
-        *([Column("AIC", "integer", better="low"), Column("BIC", "integer", better="low")] if training else []),
-        Column("mean gap", "number", better="low"),
-        Column("by chance", "number"),
-        Column("second gap", "number", better="low"),
-        Column("by chance", "number"),
+        *(_CRITERIA if training else _GAPS),
         Column("fit, s", "number", decimals=2),
     ]
     rows = [_row(str(name), row, training) for name, row in frame.iterrows()]
     return table(caption, columns, rows, note)
 
 
+_CRITERIA = (Column("AIC", "integer", better="low"), Column("BIC", "integer", better="low"))
+_GAPS = (
+    Column("mean gap", "number", better="low"),
+    Column("chance", "number"),
+    Column("second gap", "number", better="low"),
+    Column("chance", "number"),
+)
+
+
 def _row(name: str, row: pd.Series[Any], training: bool) -> list[Cell]:
     best = row["delta_log_likelihood"] == 0
+    shown = ("aic", "bic") if training else ("mega_1", "mega_1_floor", "mega_2", "mega_2_floor")
     return [
         name,
         Estimate(float(row["log_likelihood"]), float(row["log_likelihood_se"])),
         None if best else Estimate(float(row["delta_log_likelihood"]), float(row["delta_se"])),
         float(row["n_parameters"]),
-        *([float(row["aic"]), float(row["bic"])] if training else []),
-        float(row["mega_1"]),
-        float(row["mega_1_floor"]),
-        float(row["mega_2"]),
-        float(row["mega_2_floor"]),
+        *(float(row[name]) for name in shown),
         float(row["fit_time"]),
     ]

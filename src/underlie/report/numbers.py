@@ -10,6 +10,7 @@ from underlie.report.document import Cell, Column, Estimate
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNIFICANT = 4
 _WIDEST_RANGE = 1e6
+_TIE = 1e-9
 _EMPTY = "–"
 
 
@@ -63,7 +64,7 @@ def best_rows(column: Column, cells: Sequence[Cell]) -> set[int]:
     if column.better is None or len(known) < 2:
         return set()
     target = (max if column.better == "high" else min)(value for _, value in known)
-    return {i for i, value in known if value == target}
+    return {i for i, value in known if math.isclose(value, target, rel_tol=_TIE)}
 
 
 def _number(cell: Cell) -> float:

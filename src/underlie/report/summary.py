@@ -18,7 +18,11 @@ SUMMARY_FORMAT = "underlie-summary/1"
 _LARGE_GAP = 3.0
 #: share of missing cells above which a column says little
 _MOSTLY_MISSING = 0.5
-_TITLES = {ConvergenceWarning: "Training", DataWarning: "Data", ImportanceSamplingWarning: "Log-likelihood"}
+_TITLES: dict[type[Warning], str] = {
+    ConvergenceWarning: "Training",
+    DataWarning: "Data",
+    ImportanceSamplingWarning: "Log-likelihood",
+}
 #: replicates whose held-out bounds differ by more nats per row than this found different solutions
 _DIVERGENT = 1.0
 
