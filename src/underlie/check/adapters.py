@@ -12,6 +12,7 @@ from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
@@ -65,9 +66,20 @@ def moment_model(model: object) -> MomentModel:
             "sample_latent(m, random_state). Supported: the estimators of underlie, and scikit-learn's "
             "GaussianMixture, PCA and FactorAnalysis"
         )
-    if hasattr(model, "fit"):
-        check_is_fitted(model)
+    check_fitted(model)
     return _Native(model)
+
+
+def check_fitted(model: object) -> None:
+    """Refuse an estimator that has not been fitted; objects that are no estimators are taken as they are.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        When an estimator has not been fitted.
+    """
+    if isinstance(model, BaseEstimator):
+        check_is_fitted(model)
 
 
 @final
@@ -220,7 +232,7 @@ class _Mixture:
 
 @moment_model.register
 def _(model: GaussianMixture) -> MomentModel:
-    check_is_fitted(model)
+    check_fitted(model)
     return _Mixture(
         type(model).__name__,
         _sklearn_names(model),
@@ -234,7 +246,7 @@ def _(model: GaussianMixture) -> MomentModel:
 @moment_model.register
 def _(model: PCA) -> MomentModel:
     """As probabilistic PCA: covariance W W' + s2 I with W = V (L - s2 I)^(1/2) (Tipping & Bishop 1999)."""
-    check_is_fitted(model)
+    check_fitted(model)
     variance = float(model.noise_variance_)
     loadings = model.components_.T * np.sqrt(np.maximum(model.explained_variance_ - variance, 0.0))
     width = model.components_.shape[1]
@@ -243,5 +255,5 @@ def _(model: PCA) -> MomentModel:
 
 @moment_model.register
 def _(model: FactorAnalysis) -> MomentModel:
-    check_is_fitted(model)
+    check_fitted(model)
     return _Linear(type(model).__name__, _sklearn_names(model), model.mean_, model.components_.T, model.noise_variance_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underlie.check.mega import N_DRAWS, mega
-from underlie.check.scores import n_parameters, row_log_likelihood
+from underlie.check.scores import mass_columns, n_parameters, row_log_likelihood
 from underlie.check.seeds import generator, integer_seed
+from underlie.warnings import DataWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,10 +76,16 @@ def compare(
     TypeError
         When `models` is not a mapping, or a model offers no log-likelihood or moments.
 
+    Warns
+    -----
+    DataWarning
+        When a column has probabilities in one model and a density in another.
+
     Notes
     -----
     Log-likelihoods can be compared only between models that treat the same columns as continuous: a density and a
-    probability mass are in different units. For VAEs score_samples is an importance-sampling estimate from below.
+    probability mass are in different units. For VAEs score_samples is an importance-sampling estimate, from below on
+    average; more draws raise it.
 
     Examples
     --------
@@ -100,6 +108,7 @@ def compare(
         raise TypeError(f"models must map names to fitted models, got {type(models).__name__}; use {{'name': model}}")
     if not models:
         raise ValueError("models is empty; give at least one, {'name': model}")
+    _warn_about_units(models)
     seed = integer_seed(generator(random_state))
     scores = {name: row_log_likelihood(model, X, name) for name, model in models.items()}
     best = max(scores, key=lambda name: float(scores[name].mean()))
@@ -115,6 +124,22 @@ def compare(
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "model"
     return table
+
+
+def _warn_about_units(models: Mapping[str, object]) -> None:
+    """Warn when one model gives probabilities to the values of a column for which another has a density."""
+    masses = {name: mass_columns(model) for name, model in models.items()}
+    for name, columns in masses.items():
+        for other, others in masses.items():
+            if unlike := sorted(columns - others):
+                warnings.warn(
+                    f"log-likelihoods of {name!r} and {other!r} are in different units: {name!r} gives probabilities "
+                    f"to the values of {len(unlike)} column(s), the first {unlike[0]!r}, for which {other!r} has a "
+                    "density. Compare these models by moment gaps or imputation errors instead.",
+                    DataWarning,
+                    stacklevel=3,
+                )
+                return
 
 
 def _likelihood_columns(scores: Array, best: Array, parameters: float) -> dict[str, float]:

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 
 from underlie.check.adapters import moment_model
+from underlie.data.columns import DISCRETE
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,20 @@ def _finite(scores: Array, name: str) -> Array:
             f"model {name!r}: the log-likelihood of row {row} is {scores[row]}; leave that row out to compare"
         )
     return scores
+
+
+def mass_columns(model: Any) -> frozenset[str]:
+    """Columns whose values the model gives probabilities, not densities: the discrete ones of a model of mixed columns.
+
+    Models that see only numbers (probabilistic PCA, scikit-learn's) have a density for every column.
+    """
+    encoder = getattr(model, "encoder_", None)
+    if encoder is None or not hasattr(model, "generative_"):
+        return frozenset()
+    discrete = DISCRETE | {"count"}
+    return frozenset(
+        str(name) for name, kind in zip(encoder.schema.names, encoder.schema.kinds, strict=True) if kind in discrete
+    )
 
 
 @singledispatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,8 +55,9 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
     limit = float(np.nanquantile(np.abs(shown), 0.995 if width > _MOST_NAMES else 1.0)) or 1.0
     side = float(np.clip(2.6 + 0.34 * width, 4.6, 9.0)) if width <= _MOST_NAMES else 6.0
     ax = axes_or_new(ax, (side + 1.2, side))
-    image = ax.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-    image.cmap.set_bad(PALE)
+    image = ax.imshow(
+        shown, cmap=mpl.colormaps["RdBu_r"].with_extremes(bad=PALE), vmin=-limit, vmax=limit, interpolation="nearest"
+    )
     moment = r"$E[z_j z_k]$ of standardised columns" if result.standardized else r"$E[x_j x_k]$"
     label = f"{moment}: data − model" + (", in noise sd" if relative else "")
     extend = "both" if np.nanmax(np.abs(shown)) > limit * (1 + 1e-9) else "neither"

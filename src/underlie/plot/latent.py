@@ -125,7 +125,7 @@ def _scatter_groups(ax: Axes, points: Array, labels: NDArray[Any], size: float, 
         ax.scatter(
             points[own, 0], points[own, 1], s=size, color=colour, marker=shape, alpha=0.7, linewidths=0, label=text
         )
-        if len(text) <= 12:
+        if len(levels) > 2 and len(text) <= 12:
             halo = [patheffects.withStroke(linewidth=3, foreground="white")]
             x, y = np.median(points[own], axis=0)
             ax.text(x, y, text, ha="center", va="center", weight="bold", fontsize=11, path_effects=halo, zorder=5)

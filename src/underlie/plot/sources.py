@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, FactorAnalysis
-from sklearn.utils.validation import check_is_fitted
 
+from underlie.check.adapters import check_fitted
 from underlie.check.matrices import numeric_matrix
 
 Array = NDArray[np.float64]
@@ -27,14 +27,14 @@ def latent_means(model: Any, X: object) -> Array:
     """
     if not hasattr(model, "transform"):
         raise TypeError(f"{type(model).__name__} has no transform(X), so there are no latent coordinates to draw")
-    check_is_fitted(model)
+    check_fitted(model)
     return _two_axes(np.asarray(model.transform(X), dtype=float))
 
 
 @latent_means.register(PCA)
 @latent_means.register(FactorAnalysis)
 def _(model: Any, X: object) -> Array:
-    check_is_fitted(model)
+    check_fitted(model)
     names = getattr(model, "feature_names_in_", None)
     if names is not None:
         return _two_axes(np.asarray(model.transform(X)))
@@ -56,17 +56,17 @@ def decode(model: Any, z: Array) -> Array:
         When the model has neither ``moments`` nor ``inverse_transform``.
     """
     if hasattr(model, "moments"):
-        check_is_fitted(model)
+        check_fitted(model)
         return np.asarray(model.moments(z)[0], dtype=float)
     if not hasattr(model, "inverse_transform"):
         raise TypeError(f"{type(model).__name__} has no inverse_transform(Z), so latent points cannot be decoded")
-    check_is_fitted(model)
+    check_fitted(model)
     return np.asarray(model.inverse_transform(z), dtype=float)
 
 
 @decode.register
 def _(model: FactorAnalysis, z: Array) -> Array:
-    check_is_fitted(model)
+    check_fitted(model)
     return np.asarray(model.mean_ + z @ model.components_)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from underlie.check.adapters import moment_model
+from underlie.check.adapters import check_fitted, moment_model
 from underlie.check.pair_sums import PairSums
 from underlie.data import Encoder
 from underlie.models.ppca import noise_floor
@@ -71,7 +70,7 @@ def scree(
     """
     if _is_data(model_or_X):
         values = np.asarray(Encoder.fit(model_or_X).numeric(model_or_X), dtype=float)
-        values, of = _scaled(values, standardize), "correlation" if standardize else "covariance"
+        values, of = _scaled(values, standardize), "correlation matrix" if standardize else "covariance"
         own = None
     else:
         values, own, of = _of_model(model_or_X, X, standardize)
@@ -93,7 +92,7 @@ def _scaled(values: Array, standardize: bool) -> Array:
 
 def _of_model(model: Any, X: object, standardize: bool) -> tuple[Array, int, str]:
     """Data in the model's coordinates, or the eigenvalues of its covariance; its M; and of which matrix they are."""
-    check_is_fitted(model)
+    check_fitted(model)
     if not hasattr(model, "components_"):
         raise TypeError(
             f"{type(model).__name__} has no latent dimensions to count; give ProbabilisticPCA, PCA or the data"
@@ -101,10 +100,10 @@ def _of_model(model: Any, X: object, standardize: bool) -> tuple[Array, int, str
     own = int(np.shape(model.components_)[0])
     view = moment_model(model)
     scale = np.asarray(getattr(model, "scale_", 1.0))
-    of = "covariance of the scaled columns" if np.ptp(scale) > 0 else "covariance"
+    of = "covariance (scaled columns)" if np.ptp(scale) > 0 else "covariance"
     if X is not None:
         values = view.numeric(X) / scale
-        return _scaled(values, standardize), own, "correlation" if standardize else of
+        return _scaled(values, standardize), own, "correlation matrix" if standardize else of
     width = len(view.names)
     exact = view.exact_about(np.zeros(width))
     if exact is None:
@@ -139,8 +138,7 @@ def _draw(eigenvalues: Array, selection: RankSelection | None, own: int | None, 
     ax.plot(ranks, positive, "o-", color=blue, markersize=5, linewidth=1.2)
     ax.set_yscale("log")
     ax.set_xlabel("number M of latent dimensions")
-    matrix = "correlation matrix" if of == "correlation" else of
-    ax.set_ylabel(f"eigenvalue of the {matrix}", color=blue)
+    ax.set_ylabel(f"eigenvalue of the {of}", color=blue)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.spines["top"].set_visible(False)
     if selection is not None:

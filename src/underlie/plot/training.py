@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
+from underlie.check.adapters import check_fitted
 from underlie.plot.style import GREY, axes_or_new, open_frame, palette
 
 Array = NDArray[np.float64]
@@ -50,8 +50,7 @@ def training_curves(model: Any, ax: Axes | None = None) -> Axes:
     >>> ax.get_xlabel()
     'epoch'
     """
-    if hasattr(model, "fit"):
-        check_is_fitted(model)
+    check_fitted(model)
     history = getattr(model, "history_", None)
     if history is None:
         raise TypeError(f"{type(model).__name__} keeps no history_; only models learned by gradients have curves")
