@@ -33,6 +33,7 @@ FACTORIES = [
     Factory("ppca", lambda: ul.ProbabilisticPCA(n_components=2, random_state=0)),
     Factory("ppca-standardized", lambda: ul.ProbabilisticPCA(n_components=1, standardize=True, random_state=0)),
     Factory("ppca-bic", lambda: ul.ProbabilisticPCA(n_components="bic", standardize=True, random_state=0)),
+    Factory("ppca-ard", lambda: ul.ProbabilisticPCA(n_components=None, prior="ard", random_state=0)),
     Factory("ppca-em", lambda: ul.ProbabilisticPCA(n_components=1, solver="em", random_state=0)),
     Factory("classifier", lambda: ul.PPCAClassifier(n_components=1, random_state=0), supervised=True),
 ]

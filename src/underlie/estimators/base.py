@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, Self, TypeGuard, final
 
 import narwhals as nw
 import numpy as np
@@ -184,6 +184,6 @@ def checked_count(value: Any, name: str) -> int:
     return int(value)
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Whether a value is an integer of Python or NumPy, and no boolean."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

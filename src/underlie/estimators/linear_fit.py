@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from underlie.data.encoder import Encoder
 from underlie.estimators.base import is_whole
-from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em, noise_floor
-from underlie.models.ppca_rank import select_rank
+from underlie.models.ppca import LinearGaussian, fit_ard, fit_closed_form, fit_em, noise_floor, select_rank
 from underlie.warnings import ConvergenceWarning, DataWarning
 
 Floats = NDArray[np.float64]
@@ -84,12 +83,15 @@ class LinearFit:
         Mean per row, in nats on the scale of the table, after each step.
     n_iter : int
     converged : bool
+    alpha : ndarray of shape (M,), or None
+        Prior precisions of the columns of W, with ``prior="ard"``.
     """
 
     model: LinearGaussian
     log_likelihood: Floats
     n_iter: int
     converged: bool
+    alpha: Floats | None = None
 
 
 def column_scale(A: Floats) -> Floats:
@@ -119,7 +121,7 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
         NaN where missing.
     scale : ndarray of shape (P,)
     rank : int or None
-        Number of components; None: by BIC.
+        Number of components, with ``prior="ard"`` the largest number; None: chosen by BIC or the prior.
     settings : FitSettings
     magnitude : float
         Largest absolute value of the divided columns.
@@ -145,7 +147,9 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
     missing = bool(np.isnan(scaled).any())
     if missing and settings.solver == "eigh":
         raise ValueError('solver="eigh" needs complete data, but X has missing cells. Use solver="em" or "auto".')
-    if rank is None:
+    if settings.prior == "ard":
+        fit = _fit_by_ard(scaled, rank, settings, magnitude)
+    elif rank is None:
         fit = _fit_by_bic(scaled, settings, magnitude)
     elif missing or settings.solver == "em":
         found = fit_em(scaled, rank, tol=float(settings.tol), max_iter=int(settings.max_iter))
@@ -169,13 +173,27 @@ def _fit_by_bic(scaled: Floats, settings: FitSettings, magnitude: float) -> Line
     Where columns depend on each other exactly, as the indicators of a categorical column do, the likelihood has no
     upper bound at the rank of the table, and BIC would always choose it.
     """
-    n, n_columns = scaled.shape
-    largest = max(0, min(n_columns - settings.n_dependent - 1, n // 2))
+    largest = min(_most_components(scaled, settings), len(scaled) // 2)
     found = select_rank(scaled, largest, max_iter=int(settings.max_iter))
     if found.n_components and _without_noise(found.model, magnitude):
         found = select_rank(scaled, found.n_components - 1, max_iter=int(settings.max_iter))
     history = found.log_likelihood[[found.n_components]]
     return LinearFit(found.model, history, 1, found.converged)
+
+
+def _fit_by_ard(scaled: Floats, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
+    largest = _most_components(scaled, settings)
+    tol, max_iter = float(settings.tol), int(settings.max_iter)
+    found = fit_ard(scaled, largest if rank is None else min(rank, largest), tol=tol, max_iter=max_iter)
+    if found.model.n_components and _without_noise(found.model, magnitude):
+        found = fit_ard(scaled, found.model.n_components - 1, tol=tol, max_iter=max_iter)
+    mean = float(found.model.log_density(scaled).mean())
+    return LinearFit(found.model, np.array([mean]), found.n_iter, found.converged, found.alpha)
+
+
+def _most_components(scaled: Floats, settings: FitSettings) -> int:
+    n, n_columns = scaled.shape
+    return max(0, min(n_columns - settings.n_dependent - 1, n - 2))
 
 
 def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:

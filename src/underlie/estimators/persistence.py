@@ -154,7 +154,7 @@ def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
     name = os.fspath(path)
     file = _unpack(_read(path), name)
     document = file.document
-    if document.get("class") not in REGISTRY:
+    if str(document.get("class")) not in REGISTRY:
         raise LoadError(
             f"{name} holds a model of class {document.get('class')!r}, which this version of underlie does not know. "
             f"Known: {sorted(REGISTRY)}."

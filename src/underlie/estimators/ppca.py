@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
+from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
 from underlie.estimators.linear_fit import (
     FitSettings,
     checked_rank,
@@ -21,8 +21,7 @@ from underlie.estimators.linear_fit import (
     spectrum_ratio,
 )
 from underlie.estimators.scaled_gaussian import ScaledGaussian
-from underlie.models.ppca import LinearGaussian
-from underlie.models.ppca_rank import n_parameters
+from underlie.models.ppca import LinearGaussian, n_parameters
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -48,10 +47,12 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         covariance: more are reduced to that, with a DataWarning. "bic": the number with the smallest BIC. None: only
         with ``prior="ard"``, which starts from as many as possible.
     solver : {"auto", "eigh", "em"}, default "auto"
-        "eigh": closed form, for complete data. "em": expectation-maximisation, for missing cells. "auto" chooses.
+        For a fixed number of components. "eigh": closed form, for complete data. "em": expectation-maximisation, also
+        with missing cells. "auto": the closed form where the data are complete, else EM.
     prior : {None, "ard"}, default None
         "ard": a Gaussian prior with its own precision on each column of W, which removes the dimensions that the data
-        do not support (Bishop 1999). ``n_components`` is then the largest number allowed.
+        do not support (Bishop 1999). ``n_components`` is then the largest number allowed. W is the posterior mean,
+        shrunk, so that the log-likelihood of the training data is below its maximum.
     standardize : bool, default False
         Fit columns divided by their standard deviations. One noise variance is shared by all columns, so leave this
         off only where the columns have the same units (images, spectra, repeated measurements) and turn it on where
@@ -77,6 +78,8 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         Variance of the noise, on the scale that was fitted: in squared units of x, or of standardised columns.
     scale_ : ndarray of shape (D,)
         What the columns were divided by before the fit; ones unless ``standardize``.
+    alpha_ : ndarray of shape (M,)
+        With ``prior="ard"``: prior precision of each column of W, in inverse squared units of the columns fitted.
     explained_variance_ratio_ : ndarray of shape (M,)
         Eigenvalues of the fitted covariance over its trace.
     log_likelihood_ : ndarray of shape (n_iter_,)
@@ -124,6 +127,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     components_: Floats
     noise_variance_: float
     scale_: Floats
+    alpha_: Floats
     explained_variance_ratio_: Floats
     log_likelihood_: Floats
     n_iter_: int
@@ -153,7 +157,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     # ------------------------------------------------------------------------------------------------------- fitting
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit by maximum likelihood, or with ``prior="ard"`` by maximum a posteriori.
+        """Fit by maximum likelihood, or with ``prior="ard"`` by variational Bayes.
 
         Parameters
         ----------
@@ -184,9 +188,10 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         largest = largest_values(A, self.encoder_)
         scale = column_scale(A) if self.standardize else np.ones(A.shape[1])
         settings = replace(settings, n_dependent=self.schema_.kinds.count("categorical"))
-        rank = None if self.n_components == "bic" else checked_rank(self.n_components, A.shape)
+        rank = checked_rank(self.n_components, A.shape) if is_whole(self.n_components) else None
         fitted = fit_linear(A, scale, rank, settings, float((largest / scale).max()))
         self._set_model(ScaledGaussian(fitted.model, scale))
+        self._set_relevance(fitted.alpha)
         self.n_iter_, self.converged_ = fitted.n_iter, fitted.converged
         self.log_likelihood_ = fitted.log_likelihood
         self.bic_ = float(-2 * len(A) * self.log_likelihood_[-1] + self.n_parameters_ * np.log(len(A)))
@@ -201,6 +206,12 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         self.n_components_ = self._n_features_out = gaussian.model.n_components
         self.explained_variance_ratio_ = spectrum_ratio(gaussian.model)
         self.n_parameters_ = n_parameters(self.model_.n_features, self.n_components_)
+
+    def _set_relevance(self, alpha: Floats | None) -> None:
+        if alpha is not None:
+            self.alpha_ = alpha
+        elif hasattr(self, "alpha_"):
+            del self.alpha_
 
     # -------------------------------------------------------------------------------------------------- latent space
 
@@ -435,6 +446,8 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             "scale": self.scale_,
             "log_likelihood": self.log_likelihood_,
         }
+        if hasattr(self, "alpha_"):
+            arrays["alpha"] = self.alpha_
         return state, arrays
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -442,6 +455,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         if model.n_features != self.encoder_.n_numeric:
             raise ValueError(f"the model has {model.n_features} columns, the encoder {self.encoder_.n_numeric}")
         self._set_model(ScaledGaussian(model, arrays["scale"]))
+        self._set_relevance(arrays.get("alpha"))
         self.log_likelihood_ = arrays["log_likelihood"]
         self.n_iter_, self.converged_ = int(state["n_iter"]), bool(state["converged"])
         self.bic_, self.fit_time_ = float(state["bic"]), float(state["fit_time"])

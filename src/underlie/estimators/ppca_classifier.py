@@ -20,8 +20,7 @@ from underlie.estimators.base import LatentVariableModel, as_generator, checked_
 from underlie.estimators.labels import checked_labels, class_priors
 from underlie.estimators.linear_fit import FitSettings, LinearFit, column_scale, fit_linear, largest_values
 from underlie.estimators.scaled_gaussian import ScaledGaussian
-from underlie.models.ppca import LinearGaussian, noise_floor
-from underlie.models.ppca_rank import n_parameters
+from underlie.models.ppca import LinearGaussian, n_parameters, noise_floor
 from underlie.warnings import DataWarning
 
 Floats = NDArray[np.float64]
