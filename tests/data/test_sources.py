@@ -140,8 +140,12 @@ def test_parquet_is_read_by_row_group(tmp_path: Path) -> None:
     expected = table.to_numpy(dtype=np.float64)
     for rows in (np.array([499, 3, 3, 64, 0, -2]), slice(60, 70), np.array([], dtype=int)):
         np.testing.assert_array_equal(source[rows], expected[rows])
-    encoder = Encoder.fit(path)
+    encoder = Encoder.fit(path, {"n": "count"})
     assert encoder.schema.names == ["a", "n", "b"]
+    assert encoder.schema.kinds == ["continuous", "count", "binary"]
+    np.testing.assert_array_equal(encoder.encode(table).values, encoder.encode(path).values)
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        encoder.encode(table[["n", "a", "b"]])
     np.testing.assert_allclose(encoder.decode(encoder.encode(source[0:3]).values), expected[:3], rtol=1e-12)
 
 

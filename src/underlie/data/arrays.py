@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def checked_array(X: Any) -> NDArray[Any]:
     return array
 
 
-def missing_cells(X: NDArray[Any], names: GridNames) -> NDArray[np.bool_] | None:
+def missing_cells(X: NDArray[Any], names: Sequence[str]) -> NDArray[np.bool_] | None:
     """Which cells of a flattened array (n, C) are NaN; None if there are none.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self, cast, final
@@ -131,8 +131,8 @@ class Encoder:
         return encoder
 
     @classmethod
-    def _fit_array(cls, X: NDArray[Any], kinds: Kinds) -> Self:
-        names = array_checks.grid_names(X.shape[1:])
+    def _fit_array(cls, X: NDArray[Any], kinds: Kinds, names: Sequence[str] | None = None) -> Self:
+        names = names or array_checks.grid_names(X.shape[1:])
         flat = X.reshape(len(X), -1)
         missing = array_checks.missing_cells(flat, names)
         infer = infer_array if X.ndim == 2 else infer_images
@@ -144,16 +144,14 @@ class Encoder:
     def _fit_source(cls, source: RowSource, kinds: Kinds) -> Self:
         row_bytes = max(1, int(np.prod(source.shape[1:])) * source.dtype.itemsize)
         sample = sample_rows(source, max(1, min(_SAMPLE_ROWS, _SAMPLE_BYTES // row_bytes)))
-        encoder = cls._fit_array(array_checks.checked_array(sample), kinds)
-        arrays = encoder.schema.arrays
-        if isinstance(source, ParquetSource):
-            arrays = _replace(arrays, names=source.names)
+        names = source.names if isinstance(source, ParquetSource) else None
+        arrays = cls._fit_array(array_checks.checked_array(sample), kinds, names).schema.arrays
         streamed = source.dtype.kind == "f" and len(source) * row_bytes <= _STREAMED_BYTES
         if streamed and set(arrays.kinds) == {"proportion"}:
             top = max(float(np.fmax.reduce(block, axis=None)) for block in blocks(source))
             if top > float(arrays.scale[0]):
                 n_columns = len(arrays)
-                arrays = _replace(arrays, scale=np.full(n_columns, top), high=np.full(n_columns, top))
+                arrays = replace(arrays, scale=np.full(n_columns, top), high=np.full(n_columns, top))
         return cls(Schema.from_arrays(arrays), "array", source.shape[1:])
 
     # ---------------------------------------------------------------------------------------------------- properties
@@ -401,8 +399,3 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"<Encoder of {repr(self.schema)[11:-1]}>"
-
-
-def _replace(arrays: Any, **changes: Any) -> Any:
-    """A copy with some fields changed."""
-    return type(arrays)(**{f: changes.get(f, getattr(arrays, f)) for f in arrays.__dataclass_fields__})

@@ -112,6 +112,9 @@ class Reader:
     def _of_new_table(self, table: RawTable) -> Raw:
         if self._container == "array":
             self._require_shape((len(table.labels),))
+            given = tuple(map(str, table.labels))
+            if isinstance(self._arrays.names, tuple) and given != self._arrays.names:
+                raise ValueError(_names_differ(self._arrays.names, given))
             if not isinstance(self._arrays.names, tuple):
                 warnings.warn(
                     "X has feature names, but Encoder was fitted without feature names", DataWarning, stacklevel=5
