@@ -41,10 +41,11 @@ def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
             typer.secho("interrupted", fg="yellow", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            if error.filename is None:
+            if error.filename is not None:
+                raise _refused(f"{error.filename}: {error.strerror or type(error).__name__}") from error
+            if not is_ours(error):
                 raise
-            reason = error.strerror or type(error).__name__
-            raise _refused(f"{error.filename}: {reason}") from error
+            raise _refused(str(error)) from error
         except (ValueError, TypeError) as error:
             if not is_ours(error):
                 raise
@@ -71,7 +72,7 @@ def warnings_as_lines(*, quiet: bool) -> Iterator[None]:
         yield
 
 
-def is_ours(error: ValueError | TypeError) -> bool:
+def is_ours(error: Exception) -> bool:
     """Whether this package, or scikit-learn's check of an estimator's parameters, raised the error on purpose."""
     if isinstance(error, BadInput):
         return True
