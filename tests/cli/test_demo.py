@@ -1,0 +1,48 @@
+"""The demonstration runs from end to end on its real data; training is cut short, so no result is judged here."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+
+import underlie as ul
+from underlie.cli import demo_patients
+from underlie.report import Figure, Report, Table
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(ul, "VAE", partial(ul.VAE, max_epochs=3))
+    monkeypatch.setattr(demo_patients, "_MASKS", 2)
+
+
+def test_demo(run, short, tmp_path):
+    done = run("demo", "--out", tmp_path / "demo", "--seed", 1)
+    assert done.exit_code == 0, done.output
+    assert str(tmp_path / "demo" / "report.html") in done.stdout
+    for name in ("pPCA, 2-D", "Gaussian mixture", "VAE, 2-D", "mean or mode"):
+        assert name in done.stdout
+
+    report = Report.from_json(json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8")))
+    blocks = [block for section in report.sections for block in section.blocks]
+    assert sum(isinstance(block, Figure) for block in blocks) >= 7
+    assert sum(isinstance(block, Table) for block in blocks) == 4
+    assert report.provenance["seed"] == 1
+
+    facts = report.facts
+    assert facts["digits"]["n_held_out"] == 359
+    assert set(facts["digits"]["held_out"]) == {"pPCA, 2-D", "pPCA, rank by BIC", "Gaussian mixture", "VAE, 2-D"}
+    assert facts["patients"]["methods"] == ["mean or mode", "pPCA", "VAE"]
+    # pPCA is exact and not cut short: it must beat the mean, on every mask
+    mean, ppca = facts["patients"]["rmse_numeric"][:2]
+    assert all(better < worse for better, worse in zip(ppca, mean, strict=True))
+
+
+def test_demo_refuses_a_file_as_folder(run, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    done = run("demo", "--out", file)
+    assert done.exit_code == 2
+    assert "is a file; give a folder" in done.stderr
