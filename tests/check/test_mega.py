@@ -226,8 +226,7 @@ def test_a_right_model_scores_its_floor(norm: str, standardize: bool) -> None:
     """Root mean square over 60 data sets against the mean floor.
 
     The sd of the mean of 60 squared norms is about 13 % of it where one eigenvalue dominates, so 7 % of the root:
-    within 30 % is over 4 sd, false alarm below 1e-4. Standardised coordinates are fitted to the data's own mean and
-    sd, so that a right model then scores below its floor.
+    within 30 % is over 4 sd, false alarm below 1e-4. (Over 300 data sets the ratios lie between 0.95 and 1.04.)
     """
     results = [
         ul.mega(Curve(), Curve().sample(400, seed), norm=norm, standardize=standardize, n_draws=400, random_state=seed)
@@ -236,8 +235,7 @@ def test_a_right_model_scores_its_floor(norm: str, standardize: bool) -> None:
     for value, floor in (("first", "floor_first"), ("second", "floor_second")):
         rms = np.sqrt(np.mean([getattr(r, value) ** 2 for r in results]))
         ratio = rms / np.sqrt(np.mean([getattr(r, floor) ** 2 for r in results]))
-        assert ratio < 1.3
-        assert ratio > (0.4 if standardize else 0.7)
+        assert 0.7 < ratio < 1.3
 
 
 def test_a_wrong_model_exceeds_its_floor_and_more_rows_show_it_better() -> None:

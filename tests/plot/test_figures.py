@@ -249,6 +249,9 @@ def test_gap_heatmap_is_centred_at_zero_and_named() -> None:
     assert "data − model" in ax.figure.axes[-1].get_ylabel()
     relative = ul.plot.gap_heatmap(result, relative=True)
     np.testing.assert_allclose(relative.images[0].get_array(), result.gap / result.gap_noise)
+    assert relative.images[0].get_clim() == (-10.0, 10.0)
+    right = ul.plot.gap_heatmap(ul.mega(PCA(3).fit(frame), frame), relative=True)
+    assert right.images[0].get_clim() == (-3.0, 3.0)
 
 
 def test_gap_heatmap_of_images_leaves_constant_pixels_out_of_relative_gaps() -> None:

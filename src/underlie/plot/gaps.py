@@ -12,6 +12,7 @@ from underlie.plot.style import PALE, axes_or_new
 
 _MOST_NAMES = 40
 _MOST_NUMBERS = 8
+_NOISE_SCALE = (3.0, 10.0)  # noise alone stays pale, and nearly constant columns do not blank out the others
 
 
 def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = False) -> Axes:
@@ -25,7 +26,8 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
         Where to draw; a new figure by default.
     relative : bool
         Divide every entry by the standard deviation it would have if the model were right, so that beyond about 2 is
-        more than chance (for one entry looked at alone). Pairs whose product never varies in the data stay grey.
+        more than chance (for one entry looked at alone). Pairs whose product never varies stay grey, and the
+        colours end at 10 sd at most.
 
     Returns
     -------
@@ -53,6 +55,8 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
     width = len(shown)
     # Few extreme entries of a large matrix would leave the rest blank: the scale ends at the 99.5 % point there.
     limit = float(np.nanquantile(np.abs(shown), 0.995 if width > _MOST_NAMES else 1.0)) or 1.0
+    if relative:
+        limit = float(np.clip(limit, *_NOISE_SCALE))
     side = float(np.clip(2.6 + 0.34 * width, 4.6, 9.0)) if width <= _MOST_NAMES else 6.0
     ax = axes_or_new(ax, (side + 1.2, side))
     image = ax.imshow(
