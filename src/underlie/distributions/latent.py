@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, lifted, of, standard_normal, where_observed
+from underlie.distributions.fused import RsampleAndKL
 from underlie.distributions.moments import column_moments
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -124,10 +125,8 @@ class Gaussian(Likelihood):
 
     def rsample_and_kl(self, raw: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """`rsample` and `kl_standard` from one pass over ``raw``: what a training step needs, at less cost."""
-        mu, log_sd = self._split(raw)
-        sd = log_sd.exp()
-        divergence = torch.addcmul(sd * sd, mu, mu) * 0.5 - log_sd - 0.5
-        return torch.addcmul(mu, sd, noise), divergence
+        both: tuple[Tensor, Tensor] = RsampleAndKL.apply(raw, noise, self.bound)
+        return both
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         raw = lifted(raw, x)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, standard_normal, where_observed
+from underlie.distributions.fused import NormalLogProb
 from underlie.distributions.moments import column_moments
 from underlie.distributions.scaling import unbounded
 
@@ -82,8 +83,8 @@ class Normal(Likelihood):
         raw = lifted(raw, x)
         # With p = -log(sigma sqrt(2 pi)), the log-density at the mode, the log-density is p - pi ((x - mu) exp p)^2.
         mu, peak = self._split(raw)
-        r = (x - mu) * peak.exp()
-        return torch.addcmul(peak, r, r, value=-math.pi)
+        log_prob: Tensor = NormalLogProb.apply(mu, peak, x)
+        return log_prob
 
     def mean(self, raw: Tensor) -> Tensor:
         return raw[..., : self.width]
@@ -134,8 +135,8 @@ class Normal(Likelihood):
             mu, free = raw.chunk(2, dim=-1)
         else:
             mu, free = raw, across_rows(self.free_scale, raw.ndim)
-        return mu, torch.add(self._middle_peak, torch.tanh(free * (1.0 / self._half)), alpha=-self._half)
+        return mu, torch.add(self._middle_peak, torch.tanh(free), alpha=-self._half)
 
     def _free(self, sd: Tensor) -> Tensor:
         """The free number of a standard deviation."""
-        return unbounded(sd.clamp(min=self.min_scale).log() - self._middle, -self._half, self._half)
+        return unbounded((sd.clamp(min=self.min_scale).log() - self._middle) / self._half, -1.0, 1.0)

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from underlie import nn as unn
+from underlie.engine.adamw import AdamW
 from underlie.engine.best import Best, slices
+from underlie.engine.flat import Flat
 from underlie.engine.progress import progress_bar
 from underlie.engine.rows import Rows
 from underlie.engine.threads import suitable_threads
@@ -52,7 +54,7 @@ class Settings:
     max_norm : float
         Gradients of a replicate are scaled down to this Euclidean norm.
     weight_decay : float
-        Of AdamW, on weight matrices.
+        Of AdamW.
     """
 
     max_epochs: int
@@ -150,14 +152,9 @@ class _Run:
         self.generators = [torch.Generator(settings.device).manual_seed(int(s)) for s in seeds]
         self.model = unn.stack([build(g) for g in self.generators])
         self.latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        matrices = [p for p in self.parameters if p.ndim >= 3 and p.shape[-2] > 1]
-        others = [p for p in self.parameters if not (p.ndim >= 3 and p.shape[-2] > 1)]
-        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
-        owned = [(t, r) for _, t, r in unn.tensors(self.model) if isinstance(t, torch.nn.Parameter) and r is not None]
-        self.foreign = {id(t) for t, _ in owned}
-        self.foreign_groups = [[t for t, r in owned if r == i] for i in range(len(seeds))] if owned else []
+        self.flat = Flat(self.model, len(seeds))
+        self.optimizer = AdamW(self.flat, settings.weight_decay)
+        self.learning_rate = settings.learning_rate
         self.train_rows, self.valid_rows = self._split()
         self.valid_noise = self._noise(self.valid_rows.shape[1], self._valid_draws())
         self.best = Best(self.model, len(seeds))
@@ -189,15 +186,14 @@ class _Run:
 
     def flops_per_step(self) -> float:
         """Multiply-adds of one replicate's forward and backward pass over one batch, to first order."""
-        n_parameters = sum(p.numel() for p in self.parameters) / len(self.generators)
+        n_parameters = self.flat.value.numel() / len(self.generators) + sum(p.numel() for p in self.flat.foreign[0])
         return 6.0 * n_parameters * min(self.settings.batch_size, len(self.rows)) * self.settings.n_draws
 
     # ---- one epoch ----
     def epoch(self, epoch: int) -> np.ndarray:
         """One pass over the training rows; mean objective per row of each replicate."""
         s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * (epoch - 1) / s.max_epochs)))
+        self.learning_rate = s.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * (epoch - 1) / s.max_epochs)))
         n = self.train_rows.shape[1]
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         index = torch.gather(self.train_rows, 1, order)
@@ -216,20 +212,12 @@ class _Run:
 
     def _step(self, index: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         value = self.objective(self.model, self.rows.take(index), noise)
-        loss = -value.mean(1).sum()  # replicates share no parameter: the sum trains each on its own mean
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._clip()
-        self.optimizer.step()
+        self.flat.zero_grad()
+        # Replicates share no parameter: each learns from the mean over its own rows.
+        value.backward(torch.full_like(value, -1.0 / index.shape[1]))
+        self.flat.clip(self.settings.max_norm)
+        self.optimizer.step(self.learning_rate)
         return value.detach().sum(1)
-
-    def _clip(self) -> None:
-        """Scale each replicate's gradient down to the largest norm allowed, on its own."""
-        shared = [p.grad for p in self.parameters if p.grad is not None and id(p) not in self.foreign]
-        if shared:
-            _scale_to_norm(shared, self.settings.max_norm)
-        for own in self.foreign_groups:
-            torch.nn.utils.clip_grad_norm_(own, self.settings.max_norm)
 
     # ---- after each epoch ----
     def score_epoch(self, train_value: np.ndarray) -> None:
@@ -267,11 +255,7 @@ class _Run:
             fresh = self.build(self.generators[replicate])
             with torch.no_grad():
                 torch._foreach_copy_(slices(self.model, len(self.generators))[replicate], slices(fresh, 1)[0])
-        for p, state in self.optimizer.state.items():
-            mine = slice(None) if id(p) in self.foreign else replicate
-            if id(p) not in self.foreign or any(p is t for t in self.foreign_groups[replicate]):
-                state["exp_avg"][mine] = 0.0
-                state["exp_avg_sq"][mine] = 0.0
+        self.optimizer.forget(replicate)
 
     def finished(self) -> bool:
         """Whether every replicate has stopped."""
@@ -315,10 +299,3 @@ class _Run:
             which = ", ".join(f"{r} ({k}x)" for r, k in enumerate(self.restarts) if k)
             warnings.warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning, stacklevel=4)
 
-
-@torch.no_grad()
-def _scale_to_norm(grads: list[Tensor], max_norm: float) -> None:
-    """Scale gradients, replicate axis first, so that no replicate's Euclidean norm exceeds ``max_norm``."""
-    norm = torch.linalg.vector_norm(torch.cat([g.flatten(1) for g in grads], 1), dim=1)
-    scale = (max_norm / norm).clamp(max=1.0)
-    torch._foreach_mul_(grads, [scale.view(-1, *(1,) * (g.ndim - 1)) for g in grads])

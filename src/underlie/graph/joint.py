@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -108,8 +108,8 @@ class Joint(nn.Module):
     def __contains__(self, name: str) -> bool:
         return any(f.name == name for f in self)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]  # nn.ModuleList is typed as holding any module
-        return iter(self.factors)
+    def __iter__(self) -> Iterator[Factor]:
+        return cast(Iterator[Factor], iter(self.factors))
 
     def __len__(self) -> int:
         return len(self.factors)

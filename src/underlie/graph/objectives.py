@@ -47,7 +47,8 @@ def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta:
     Kingma & Welling (2013), Auto-encoding variational Bayes. Higgins et al. (2017), beta-VAE.
     """
     bound = _Recursion(model, beta, analytic=True, marginalise=_expected)
-    return bound.unroll(list(model.inference), batch, noise).mean(-2)
+    value = bound.unroll(list(model.inference), batch, noise)
+    return value.mean(-2) if value.shape[-2] > 1 else value.squeeze(-2)
 
 
 def log_weights(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
@@ -109,7 +110,7 @@ class _Recursion:
             draw = guide.rsample(raw, noise[factor.name])
             divergence = guide.log_prob(raw, draw)
         inner = self.unroll(rest, batch.set(factor.name, draw), noise, drawn | {factor.name}, settled)
-        return inner - self.beta * divergence.sum(-1)
+        return torch.sub(inner, divergence.sum(-1), alpha=self.beta)
 
     def _log_joint(self, batch: Batch, drawn: frozenset[str], settled: frozenset[str]) -> Tensor:
         total: Tensor | None = None

@@ -44,8 +44,9 @@ class Affine(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
-        out = _batched(inputs[0], self.weights[0], self.bias)
-        for x, w in zip(inputs[1:], list(self.weights)[1:], strict=True):
+        first, *others = self.weights
+        out = _batched(inputs[0], first, self.bias)
+        for x, w in zip(inputs[1:], others, strict=True):
             out = out + _batched(x, w, None)
         return out
 
@@ -86,10 +87,15 @@ class MLP(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
         act = ACTIVATIONS[self.activation]
-        out: Tensor = self.layers[0](*inputs)
-        for layer in list(self.layers)[1:]:
+        first, *others = self.layers
+        out: Tensor = first(*inputs)
+        if not others:
+            return out
+        lead = out.shape[:-1]
+        out = out.flatten(1, -2)  # once, not in every layer
+        for layer in others:
             out = layer(act(out))
-        return out
+        return out.view(*lead, -1)
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:
@@ -142,10 +148,12 @@ def _signed(rows: Tensor) -> Tensor:
 
 
 def _batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    replicates, lead = weight.shape[0], x.shape[1:-1]
-    flat = x.expand(replicates, *x.shape[1:]).reshape(replicates, -1, x.shape[-1])
+    replicates, n_in, n_out = weight.shape
+    if x.shape[0] != replicates:  # rows that all replicates share
+        x = x.expand(replicates, *x.shape[1:])
+    flat = x if x.ndim == 3 else x.reshape(replicates, -1, n_in)
     out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias, flat, weight)
-    return out.view(replicates, *lead, weight.shape[-1])
+    return out if x.ndim == 3 else out.view(*x.shape[:-1], n_out)
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:
