@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import pytest
 import underlie as ul
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+README = PYPROJECT.with_name("README.md")
 PUBLIC = [name for name in ul.__all__ if not name.startswith("_")]
 
 
@@ -66,3 +68,19 @@ def test_dir_lists_public_name(name):
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'VEA'"):
         ul.VEA  # noqa: B018
+
+
+def readme_examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("code", readme_examples())
+def test_readme_example_runs(code):
+    namespace: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), namespace)
+    drawn = namespace.get("twenty", namespace.get("simulated"))
+    assert len(drawn) in (20, 1000)
+
+
+def test_readme_has_both_examples():
+    assert len(readme_examples()) == 2
