@@ -7,8 +7,8 @@ evidence; columns that the data do not support end with alpha_m infinite and w_m
 q(W) q(z).
 
 Complete data: given s2, the bound has a global maximum in closed form (Nakajima, Sugiyama, Babacan and Tomioka 2013);
-s2 is found by a search on a line. Missing cells: variational EM, with the rotation of z that raises the bound most after
-each step (Luttinen and Ilin 2010), and a test for each column whether the bound is higher without it.
+s2 is found by a search on a line. Missing cells: variational EM, with the rotation of z that raises the bound most
+after each step (Luttinen and Ilin 2010), and a test for each column whether the bound is higher without it.
 
 References
 ----------

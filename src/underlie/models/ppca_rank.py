@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,15 @@ __all__ = ["RankSelection", "bic", "n_parameters", "select_rank"]
 
 # With missing cells the search ends after this many ranks in a row without a better BIC.
 _PATIENCE = 5
-# Log-likelihoods are found to this precision (nats, whole table) for the comparison of ranks.
-_PRECISION = 0.02
+# Precision of log-likelihoods (nats, whole table): of each rank, and of those whose BIC comes close to the smallest.
+_COARSE = 0.5
+_FINE = 0.005
+_CLOSE = 10.0
+# A rank whose remaining gap is estimated to be below this fraction of what it lacks is not followed further.
+_HOPELESS = 0.125
 _TRIAL_STEPS = 3
-# A noise variance below this fraction of the average variance has collapsed, if the model can fit the rows exactly.
-_COLLAPSED = 1e-8
+# A noise variance below this fraction of the last rank's has collapsed, if the model can fit the rows exactly.
+_COLLAPSED = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +39,8 @@ class RankSelection:
     n_components : int, its M
     ranks : ndarray of int, shape (k,), the M that were tried: 0, 1, 2, ...
     log_likelihood : ndarray of shape (k,), maximum, mean per row in nats
-    bic : ndarray of shape (k,)
-    converged : bool, whether every log-likelihood is as good as the maximum
+    bic : ndarray of shape (k,), with missing cells to within about 1 for ranks that are far from the best
+    converged : bool, whether every log-likelihood is as close to its maximum as the comparison needs
     """
 
     model: LinearGaussian
@@ -164,26 +168,73 @@ def _select_by_spectrum(X: Array, max_components: int) -> RankSelection:
 
 def _select_by_em(X: Array, max_components: int, max_iter: int) -> RankSelection:
     rows = IncompleteRows.from_table(X)
-    tol = _PRECISION / rows.n_informative
-    found: list[float] = []
-    best = 0
-    converged = True
-    criterion = np.zeros(0)
-    fits: list[Parameters] = []
+    path = _Ranks(rows, len(X), X.shape[1], max_iter)
     for n_latent in range(max_components + 1):
-        start = _better_start(rows, n_latent, fits[-1] if fits else None)
-        parameters, path = climb(rows, start, tol, max_iter)
-        if parameters.noise_variance < _COLLAPSED and _fits_exactly(rows, n_latent):
+        start, reached = _better_start(rows, n_latent, path.fits[-1] if path.fits else None)
+        behind = path.deficit(n_latent, reached)
+        if not path.add(start, max(_COARSE, _HOPELESS * behind)) or n_latent - path.best >= _PATIENCE:
             break
-        converged &= path.gap <= tol
-        fits.append(parameters)
-        found.append(path.history[-1])
-        criterion = _criterion(rows.on_data_scale(found), len(X), X.shape[1])
-        best = int(criterion.argmin())
-        if n_latent - best >= _PATIENCE:
-            break
-    model = fitted_model(rows, fits[best])
-    return RankSelection(model, best, np.arange(len(found)), rows.on_data_scale(found), criterion, bool(converged))
+    path.refine()
+    model = fitted_model(rows, path.fits[path.best])
+    log_likelihood = rows.on_data_scale(path.found)
+    return RankSelection(model, path.best, np.arange(len(log_likelihood)), log_likelihood, path.bic, path.converged)
+
+
+@dataclass
+class _Ranks:
+    """Fits of M = 0, 1, 2, ... so far."""
+
+    rows: IncompleteRows
+    n: int
+    n_columns: int
+    max_iter: int
+    fits: list[Parameters] = field(default_factory=list)
+    found: list[float] = field(default_factory=list)
+    converged: bool = True
+
+    @property
+    def bic(self) -> Array:
+        return _criterion(self.rows.on_data_scale(self.found), self.n, self.n_columns)
+
+    @property
+    def best(self) -> int:
+        return int(self.bic.argmin())
+
+    def deficit(self, n_latent: int, log_likelihood: float) -> float:
+        """By how many nats (whole table) the log-likelihood of the next rank must rise to reach the smallest BIC."""
+        if not self.found:
+            return 0.0
+        candidate = _criterion(self.rows.on_data_scale([*self.found, log_likelihood]), self.n, self.n_columns)[n_latent]
+        return max(0.0, 0.5 * float(candidate - self.bic.min()))
+
+    def add(self, start: Parameters, precision: float) -> bool:
+        """Fit the next rank to a precision in nats (whole table); False where its likelihood has no maximum."""
+        parameters, path = climb(self.rows, start, precision / self.rows.n_informative, self.max_iter)
+        if self._collapsed(parameters):
+            return False
+        self.fits.append(parameters)
+        self.found.append(path.history[-1])
+        self.converged &= bool(path.gap <= path.tol)
+        return True
+
+    def _collapsed(self, parameters: Parameters) -> bool:
+        n_latent = parameters.n_latent
+        if n_latent == 0 or not _fits_exactly(self.rows, n_latent):
+            return False
+        return parameters.noise_variance < _COLLAPSED * self.fits[n_latent - 1].noise_variance
+
+    def refine(self) -> None:
+        """Fit the ranks that are close to the best one to a finer precision; from one that collapses on, drop them."""
+        refined: set[int] = set()
+        while close := {int(m) for m in np.flatnonzero(self.bic < self.bic.min() + _CLOSE)} - refined:
+            n_latent = min(close)
+            refined.add(n_latent)
+            parameters, path = climb(self.rows, self.fits[n_latent], _FINE / self.rows.n_informative, self.max_iter)
+            if self._collapsed(parameters):
+                del self.fits[n_latent:], self.found[n_latent:]
+                continue
+            self.fits[n_latent], self.found[n_latent] = parameters, path.history[-1]
+            self.converged &= bool(path.gap <= path.tol)
 
 
 def _fits_exactly(rows: IncompleteRows, n_latent: int) -> bool:
@@ -191,19 +242,19 @@ def _fits_exactly(rows: IncompleteRows, n_latent: int) -> bool:
     return bool(rows.n_residuals(n_latent) <= (n_latent + 1) * (rows.values.shape[1] - n_latent))
 
 
-def _better_start(rows: IncompleteRows, n_latent: int, smaller: Parameters | None) -> Parameters:
+def _better_start(rows: IncompleteRows, n_latent: int, smaller: Parameters | None) -> tuple[Parameters, float]:
     """Of the start by moments and the extended smaller model, the one that a few EM steps bring higher."""
     candidates = [starting_point(rows, n_latent)]
     if smaller is not None:
         candidates.append(_extended(rows, smaller))
-    reached: list[tuple[float, Parameters]] = []
+    reached: list[tuple[Parameters, float]] = []
     for parameters in candidates:
         found = expectation(rows, parameters)
         for _ in range(_TRIAL_STEPS):
             parameters = maximise(rows, found)
             found = expectation(rows, parameters)
-        reached.append((found.log_likelihood, parameters))
-    return max(reached, key=lambda pair: pair[0])[1]
+        reached.append((parameters, found.log_likelihood))
+    return max(reached, key=lambda pair: pair[1])
 
 
 def _extended(rows: IncompleteRows, smaller: Parameters) -> Parameters:

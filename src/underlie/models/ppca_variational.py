@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from underlie.models.ppca_evidence import solve_spectrum
 from underlie.models.ppca_incomplete import IncompleteRows
-from underlie.models.ppca_rows import Array, pack
+from underlie.models.ppca_rows import Array, Mask, pack
 from underlie.models.ppca_steps import Expectation, Parameters, expectation, solve_columns, starting_point
 
 __all__ = ["Variational", "climb_variational", "fit_variational", "initial", "step"]
 
-# A column whose squared length is below this fraction of its sampling noise has left the model.
-_GONE = 1e-3
+# A column with less support than this some rounds after the start is on its way out, which takes very many more rounds.
+_GONE = 0.2
+_SETTLING = 5
+# A column with more support than this is needed beyond doubt.
+_CERTAIN = 30.0
+_WINDOW = 3
+# Slow directions hide behind fast ones: gains to come have been found to be up to this many times their estimate.
+_GAP_SAFETY = 1000.0
+_MEMORY = 8
+_LONGEST_LOG_STEP = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,34 +105,99 @@ def _rotated(found: Expectation, state: Variational) -> Variational:
     root = (vectors * np.sqrt(np.maximum(values, 1e-12))) @ vectors.T
     outer = state.loadings.T @ state.loadings + state.spread.sum(axis=0)
     squares, axes = np.linalg.eigh(root @ outer @ root)
-    rotation = root @ axes[:, ::-1]
+    axes = axes[:, ::-1] * np.where(np.diagonal(axes[:, ::-1]) < 0, -1.0, 1.0)
+    rotation = root @ axes
     spread = rotation.T @ state.spread @ rotation
     alpha = len(state.loadings) / np.maximum(squares[::-1], 1e-300)
     return replace(state, loadings=state.loadings @ rotation, spread=spread, alpha=alpha)
 
 
 def climb_variational(rows: IncompleteRows, state: Variational, tol: float, max_iter: int) -> Variational:
-    """Rounds of updates until the gains to come (Aitken) are below the tolerance; columns that vanish are left out."""
+    """Rounds of updates until the gains to come are estimated to be small; vanishing columns are left out.
+
+    Rounds are extrapolated (Anderson 1965); where that lowers the bound, the plain round is taken instead.
+    """
     bounds: list[float] = []
+    memory = _Extrapolation()
     used = state.n_iter
+    plain = state
     while used < max_iter:
         bound, after = step(rows, state)
         used += 1
+        if bounds and bound < bounds[-1] and state is not plain:
+            memory.forget()
+            state = plain
+            continue
         bounds.append(bound)
         state = replace(state, bound=bound, n_iter=used)
-        gains = np.diff(bounds[-3:])
-        if len(gains) == 2 and gains[1] < gains[0] and max(gains[1], 0.0) ** 2 <= tol * (gains[0] - gains[1]):
+        if _GAP_SAFETY * _remaining(bounds) <= tol:
             return replace(state, converged=True)
-        signal = (after.loadings**2).sum(axis=0) * rows.n_informative
-        kept = signal > _GONE * len(after.loadings) * after.noise_variance
-        state = replace(after if kept.all() else _without(after, ~kept), n_iter=used)
-        if not kept.all():
+        kept = _support(rows, after) > _GONE
+        if len(bounds) > _SETTLING and not kept.all():
+            state = plain = _without(after, ~kept)
             bounds.clear()
-    return replace(state, bound=step(rows, state)[0], converged=False)
+            memory.forget()
+            continue
+        plain = after
+        state = memory.extrapolated(state, after)
+    bound, _ = step(rows, plain)
+    return replace(plain, bound=bound, n_iter=used, converged=False)
 
 
-def _without(state: Variational, dropped: Array) -> Variational:
-    kept = np.flatnonzero(~np.asarray(dropped, dtype=bool))
+def _remaining(bounds: list[float]) -> float:
+    """Aitken's estimate of the gains to come, from the last two windows of gains."""
+    if len(bounds) <= 2 * _WINDOW:
+        return np.inf
+    recent, before = bounds[-1] - bounds[-1 - _WINDOW], bounds[-1 - _WINDOW] - bounds[-1 - 2 * _WINDOW]
+    if recent >= before:
+        return np.inf if recent > 0 else 0.0
+    return recent * recent / (before - recent)
+
+
+@dataclass
+class _Extrapolation:
+    """Anderson's extrapolation of a fixed-point iteration from its last few rounds."""
+
+    points: deque[Array] = field(default_factory=lambda: deque(maxlen=_MEMORY))
+    moves: deque[Array] = field(default_factory=lambda: deque(maxlen=_MEMORY))
+
+    def forget(self) -> None:
+        self.points.clear()
+        self.moves.clear()
+
+    def extrapolated(self, state: Variational, after: Variational) -> Variational:
+        point = _flat(state)
+        self.points.append(point)
+        self.moves.append(_flat(after) - point)
+        if len(self.points) < 3:
+            return after
+        points, moves = np.diff(self.points, axis=0), np.diff(self.moves, axis=0)
+        weights = np.linalg.lstsq(moves.T, self.moves[-1], rcond=1e-8)[0]
+        target = point + self.moves[-1] - weights @ (points + moves)
+        if not np.isfinite(target).all() or np.abs(target[-1] - point[-1]) > _LONGEST_LOG_STEP:
+            return after
+        size = state.loadings.size
+        return replace(
+            after,
+            loadings=target[:size].reshape(state.loadings.shape),
+            mean=target[size:-1],
+            noise_variance=float(np.exp(target[-1])),
+        )
+
+
+def _flat(state: Variational) -> Array:
+    return np.concatenate([state.loadings.ravel(), state.mean, [np.log(state.noise_variance)]])
+
+
+def _support(rows: IncompleteRows, state: Variational) -> Array:
+    """n |w|^2 / (D s2) of each column over sqrt(n / D); about 1 to 3 where the closed form begins to keep a column."""
+    signal = (state.loadings**2).sum(axis=0) / state.noise_variance
+    support: Array = signal * np.sqrt(rows.n_informative / len(state.loadings))
+    return support
+
+
+def _without(state: Variational, dropped: Mask) -> Variational:
+    kept = np.flatnonzero(~dropped)
     return replace(
         state,
         loadings=state.loadings[:, kept],
@@ -142,7 +216,7 @@ def fit_variational(rows: IncompleteRows, max_components: int, tol: float, max_i
         if state.n_latent < n_latent or n_latent == max_components:
             break
         n_latent = min(max_components, 2 * n_latent)
-    while state.n_latent:
+    while state.n_latent and _support(rows, state).min() < _CERTAIN:
         weakest = np.arange(state.n_latent) == int(state.alpha.argmax())
         smaller = climb_variational(rows, _without(state, weakest), tol, state.n_iter + max_iter)
         if smaller.bound <= state.bound:
@@ -158,4 +232,4 @@ def _generous(rows: IncompleteRows) -> int:
     values = np.sort(rows.pairwise_spectrum(length)[0])[::-1]
     effective = max(2, round(rows.n_observed / n_columns))
     found = solve_spectrum(values[: min(effective, length)], effective, n_columns, length, rows.noise_floor)
-    return max(10, 2 * len(found.lengths))
+    return len(found.lengths) + max(3, len(found.lengths) // 4)
