@@ -52,7 +52,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 docs: $(DOCS_INSTALLED)
-	$(TEST_ENV) $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(TEST_ENV) $(BIN)/python -m sphinx -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:
