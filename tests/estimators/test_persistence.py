@@ -65,6 +65,15 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+def refusal(path: Path) -> str | None:
+    """Message of the LoadError, None if the file loads; any other error is a failure."""
+    try:
+        load(path)
+    except LoadError as error:
+        return str(error)
+    return None
+
+
 def assert_refused(blob: bytes, path: Path) -> None:
     path.write_bytes(blob)
     with pytest.raises(LoadError, match=path.name):
@@ -165,14 +174,13 @@ def test_three_hundred_mutated_files_give_only_load_errors(saved: bytes, tmp_pat
         else:
             blob[:12] = rng.bytes(12)
         path.write_bytes(bytes(blob))
-        try:
-            load(path)
-        except LoadError as error:
-            assert "mutated" in str(error)
-            refused += 1
-        else:
+        message = refusal(path)
+        if message is None:
             # white space may change into other white space, or a letter into its escape: then nothing has changed
             assert parts(bytes(blob)) == original
+        else:
+            assert "mutated" in message
+            refused += 1
     assert refused >= 290
 
 
@@ -207,10 +215,8 @@ def test_content_that_does_not_fit_gives_a_load_error_even_with_a_valid_checksum
             place[key] = values[int(rng.integers(len(values)))]
         changed["__metadata__"]["underlie"] = json.dumps(document)
         path.write_bytes(resigned(changed, numbers))
-        try:
-            load(path)  # a changed version number of a library, or another random_state, is still a model
-        except LoadError:
-            refused += 1
+        # a changed version number of a library, or another random_state, is still a model
+        refused += refusal(path) is not None
     assert refused > 100
 
 

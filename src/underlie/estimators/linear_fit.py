@@ -16,8 +16,8 @@ from underlie.warnings import ConvergenceWarning, DataWarning
 
 Floats = NDArray[np.float64]
 
-#: squares of larger values leave the range of a float64
-_LARGEST = 1e150
+#: the squares of values outside this range leave that of a float64
+_SMALLEST, _LARGEST = 1e-150, 1e150
 
 
 @final
@@ -103,11 +103,12 @@ def column_scale(A: Floats) -> Floats:
 def largest_values(A: Floats, encoder: Encoder) -> Floats:
     """Largest absolute value of each column, (P,); ValueError where its square cannot be represented."""
     largest: Floats = np.fmax(np.fmax.reduce(A, axis=0), -np.fmin.reduce(A, axis=0))
-    if (largest > _LARGEST).any():
-        j = int(np.argmax(largest > _LARGEST))
+    outside = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
+    if outside.any():
+        j = int(np.argmax(outside))
         raise ValueError(
-            f"column {encoder.numeric_names[j]!r} of X holds values up to {largest[j]:.3g}, whose "
-            "squares overflow. Change its units: divide it by a fixed number."
+            f"column {encoder.numeric_names[j]!r} of X holds values of at most {largest[j]:.3g}, whose squares leave "
+            "the range of floating-point numbers. Change its units: divide it by a fixed number."
         )
     return largest
 

@@ -20,7 +20,7 @@ from underlie.estimators.linear_fit import (
     largest_values,
     spectrum_ratio,
 )
-from underlie.estimators.scaled_gaussian import ScaledGaussian
+from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
 from underlie.models.ppca import LinearGaussian, n_parameters
 
 Floats = NDArray[np.float64]
@@ -339,8 +339,15 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         -------
         ndarray of shape (n,)
             Nats, on the user's scale; 0 for a row without observed cells.
+
+        Raises
+        ------
+        ValueError
+            If X does not have the columns of ``fit``, or a value is so far out that its log-density overflows.
         """
-        return self._fitted().log_density(self.encoder_.numeric(X))
+        gaussian = self._fitted()
+        A = self.encoder_.numeric(X)
+        return checked_densities(gaussian.log_density(A), A, self.encoder_)
 
     def anomaly_score(self, X: Any) -> Floats:
         """How surprising each row is: minus its log-density. Higher is more anomalous.

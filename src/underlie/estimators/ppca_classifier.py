@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count
 from underlie.estimators.labels import checked_labels, class_priors
 from underlie.estimators.linear_fit import FitSettings, LinearFit, column_scale, fit_linear, largest_values
-from underlie.estimators.scaled_gaussian import ScaledGaussian
+from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
 from underlie.models.ppca import LinearGaussian, n_parameters, noise_floor
 from underlie.warnings import DataWarning
 
@@ -299,7 +299,7 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
 
     def _log_joint_numeric(self, A: Floats) -> Floats:
         densities = np.column_stack([gaussian.log_density(A) for gaussian in self._gaussians])
-        joint: Floats = densities + np.log(self.class_prior_)
+        joint: Floats = checked_densities(densities, A, self.encoder_) + np.log(self.class_prior_)
         return joint
 
     # ----------------------------------------------------------------------------------------------- missing, sampling

@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from underlie.data.encoder import Encoder
 from underlie.models.ppca import LinearGaussian
 
 Floats = NDArray[np.float64]
@@ -81,3 +82,16 @@ class ScaledGaussian:
     def covariance(self) -> Floats:
         """Covariance of a row, (P, P)."""
         return self.model.covariance() * np.outer(self.scale, self.scale)
+
+
+def checked_densities(log_densities: Floats, A: Floats, encoder: Encoder) -> Floats:
+    """Log-densities, (n,) or (n, K), that are all finite; ValueError naming the cell that is too far out where not."""
+    finite = np.isfinite(log_densities).reshape(len(A), -1).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        column = int(np.nanargmax(np.abs(A[row])))
+        raise ValueError(
+            f"column {encoder.numeric_names[column]!r} of X, row {row}, holds {A[row, column]:.6g}, so far from what "
+            "was seen at fit that its log-density overflows. Check the units of this cell."
+        )
+    return log_densities
