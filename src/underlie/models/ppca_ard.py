@@ -64,7 +64,8 @@ def fit_ard(X: ArrayLike, max_components: int | None = None, *, tol: float = 1e-
     X : array-like of shape (n, D)
         NaN where missing.
     max_components : int, optional
-        Largest number of components; min(n - 1, D - 1) if not given.
+        Largest number of components; if not given, as many as leave more residuals than free parameters, so at most
+        min(n - 2, D - 1).
     tol : float
         Largest acceptable distance of the bound to its maximum, in nats per row (missing cells only).
     max_iter : int
@@ -97,16 +98,17 @@ def fit_ard(X: ArrayLike, max_components: int | None = None, *, tol: float = 1e-
     X = as_matrix(X, missing=True, min_rows=2)
     n, n_columns = X.shape
     largest = min(n - 1, n_columns)
-    if max_components is None:
-        max_components = min(n - 1, n_columns - 1)
-    if not 0 <= max_components <= largest:
+    if max_components is not None and not 0 <= max_components <= largest:
         raise ValueError(
             f"max_components={max_components} must lie between 0 and min(n_samples - 1, n_features) = {largest}; "
             f"X has n_samples={n}, n_features={n_columns}."
         )
     if not np.isnan(X).any():
-        return _complete(spectrum(X, min(n, n_columns)), n, max_components)
+        allowed = max(0, min(n - 2, n_columns - 1)) if max_components is None else max_components
+        return _complete(spectrum(X, largest), n, allowed)
     rows = IncompleteRows.from_table(X)
+    if max_components is None:
+        max_components = _largest_rank(rows)
     return _on_data_scale(rows, fit_variational(rows, max_components, tol / rows.informative_share, max_iter))
 
 
@@ -115,12 +117,22 @@ def _complete(parts: Spectrum, n: int, max_components: int) -> ARDResult:
     if parts.total <= floor:
         model = LinearGaussian(parts.mean, np.zeros((len(parts.mean), 0)), floor)
         return ARDResult(model, np.zeros(0), float("nan"), 1, True)
-    solution = solve_spectrum(parts.values, n, len(parts.mean), max_components, floor)
+    # The mean has taken one degree of freedom: with n of them the last residual, zero, would draw the noise to zero.
+    solution = solve_spectrum(n * parts.values, n - 1, len(parts.mean), max_components, floor)
     kept = len(solution.lengths)
     model = LinearGaussian(
         parts.mean, positive_columns(parts.vectors[:, :kept] * solution.lengths), solution.noise_variance
     )
     return ARDResult(model, solution.alpha, solution.lower_bound / n, 1, True)
+
+
+def _largest_rank(rows: IncompleteRows) -> int:
+    """Largest M below D for which a plane of M dimensions cannot fit all rows exactly."""
+    n_latent = 0
+    n_columns = rows.values.shape[1]
+    while n_latent + 1 < n_columns and rows.n_residuals(n_latent + 1) > (n_latent + 2) * (n_columns - n_latent - 1):
+        n_latent += 1
+    return n_latent
 
 
 def _on_data_scale(rows: IncompleteRows, fitted: Variational) -> ARDResult:

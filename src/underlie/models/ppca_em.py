@@ -64,7 +64,8 @@ class EMResult:
     model : LinearGaussian, in canonical form
     log_likelihood : ndarray, mean observed-data log-likelihood per row in nats at each accepted iteration; never falls
     n_iter : int, number of passes over the data
-    converged : bool, whether the estimated remaining gap fell below the tolerance
+    converged : bool, whether the estimated remaining gap fell below the tolerance (or, with the noise variance at its
+        lower bound, below what rounding lets one see)
     gap : float, estimated distance of the last log-likelihood from the maximum, nats per row
     """
 
@@ -180,9 +181,11 @@ def _quasi_newton(rows: IncompleteRows, parameters: Parameters, found: Expectati
         step *= min(1.0, _LONGEST_LOG_STEP / max(abs(float(step[-1])), 1e-300))
         accepted = _line_search(rows, parameters, found, step, slope, path)
         if accepted is None:
-            if slope <= 4 * found.resolution:
-                path.gap = min(path.gap, max(found.resolution, _GAP_SAFETY * slope))
             if not curvature.steps:
+                # No direction gains anything that rounding lets us see. With the noise variance at its lower bound,
+                # that is as far as one can get.
+                if parameters.noise_variance <= 2 * rows.noise_floor or slope <= found.resolution:
+                    path.gap = min(path.gap, path.tol)
                 break
             curvature.forget()
             continue

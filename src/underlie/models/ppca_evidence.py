@@ -79,24 +79,25 @@ def _threshold(aspect: float) -> float:
     return (1 + tau) * (1 + aspect / tau)
 
 
-def solve_spectrum(eigenvalues: Array, n: int, n_columns: int, max_components: int, floor: float) -> SpectrumSolution:
+def solve_spectrum(squared: Array, n_rows: int, n_columns: int, max_components: int, floor: float) -> SpectrumSolution:
     """Kept components, their prior precisions and the noise variance that maximise the variational bound.
 
     Parameters
     ----------
-    eigenvalues : ndarray of shape (min(n, D),)
-        All eigenvalues of the sample covariance (divisor n), descending; with n < D without the zeros beyond n.
-    n, n_columns : int
+    squared : ndarray of shape (min(n_rows, D),)
+        Squared singular values of the matrix, descending.
+    n_rows, n_columns : int
+        Sides of the matrix; n_rows counts degrees of freedom, one less than rows where their mean was taken off.
     max_components : int
     floor : float
         Smallest noise variance.
     """
-    short, long = min(n, n_columns), max(n, n_columns)
-    squares = eigenvalues * (n / long)
+    short, long = min(n_rows, n_columns), max(n_rows, n_columns)
+    squares = squared / long
     problem = _Problem(squares, short, long, max_components, _threshold(short / long))
     noise = max(_best_noise(problem), floor)
     kept = int((squares[:max_components] / noise > problem.threshold).sum())
-    squared = n * eigenvalues[:kept]
+    squared = squared[:kept]
     # Shrunk over raw singular value.
     ratio = 1 - (short + long) * noise / squared
     ratio = 0.5 * (ratio + np.sqrt(np.maximum(ratio**2 - 4 * short * long * (noise / squared) ** 2, 0.0)))
@@ -104,7 +105,7 @@ def solve_spectrum(eigenvalues: Array, n: int, n_columns: int, max_components: i
     precision = 1 / (1 - ratio - n_columns * noise / squared)
     lengths = np.sqrt(ratio * noise * precision)
     alpha = n_columns / (noise * (precision - 1))
-    bound = -0.5 * (long * problem.negative_bound(noise) + n * n_columns * np.log(2 * np.pi))
+    bound = -0.5 * (long * problem.negative_bound(noise) + n_rows * n_columns * np.log(2 * np.pi))
     return SpectrumSolution(lengths, alpha, noise, bound)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from underlie.models.ppca_closed_form import noise_floor
 from underlie.models.ppca_rows import Array, Mask, row_patterns
@@ -17,6 +18,7 @@ __all__ = ["IncompleteRows"]
 
 # Largest number of columns for which a D x D matrix is made for the start where rows are fewer than columns.
 _LARGE_TABLE = 2000
+_LANCZOS_ORDER = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +121,12 @@ class IncompleteRows:
             return values, vectors
         if n_leading == 0:
             return np.zeros(0), np.zeros((n_columns, 0))
-        subset = [n_columns - n_leading, n_columns - 1]
-        values, vectors = linalg.eigh(self._pairwise_covariance, subset_by_index=subset, check_finite=False)
-        return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        values, vectors = _leading_pairs(self._pairwise_covariance, n_leading)
+        return np.maximum(values, 0.0), vectors
 
     def pairwise_excess(self, loadings: Array, noise_variance: float) -> tuple[float, Array]:
         """Where the pairwise-available covariance exceeds that of a model most: variance and unit direction."""
-        n_columns = self.values.shape[1]
-        excess = self._pairwise_covariance - loadings @ loadings.T
-        last = [n_columns - 1, n_columns - 1]
-        values, vectors = linalg.eigh(excess, subset_by_index=last, overwrite_a=True, check_finite=False)
+        values, vectors = _leading_pairs(self._pairwise_covariance - loadings @ loadings.T, 1)
         return float(values[0]) - noise_variance, vectors[:, 0]
 
     @cached_property
@@ -137,6 +135,23 @@ class IncompleteRows:
         pairs = self.mask.T @ weighted
         covariance: Array = (self.values.T @ self.values) / np.maximum(pairs, 1.0)
         return covariance
+
+
+def _leading_pairs(matrix: Array, n_leading: int) -> tuple[Array, Array]:
+    """Leading eigenpairs, descending; approximate for few of a large matrix, which is enough for a start."""
+    order = len(matrix)
+    if order >= _LANCZOS_ORDER and n_leading <= order // 20:
+        start = np.random.default_rng(0).standard_normal(order)
+        try:
+            values, vectors = eigsh(matrix, n_leading, which="LA", tol=1e-3, v0=start)
+        except ArpackError:
+            pass
+        else:
+            descending = np.argsort(values)[::-1]
+            return values[descending], vectors[:, descending]
+    subset = [order - n_leading, order - 1]
+    values, vectors = linalg.eigh(matrix, subset_by_index=subset, check_finite=False)
+    return values[::-1], vectors[:, ::-1]
 
 
 def _standardised(X: Array, observed: Mask, counts: Array) -> tuple[Array, float, Array, float]:

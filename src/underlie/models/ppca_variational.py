@@ -229,7 +229,10 @@ def _generous(rows: IncompleteRows) -> int:
     """More columns than the closed form for complete data would keep of the pairwise-available covariance."""
     n_columns = rows.values.shape[1]
     length = min(rows.n_informative, n_columns)
-    values = np.sort(rows.pairwise_spectrum(length)[0])[::-1]
+    values = rows.pairwise_spectrum(length)[0]
     effective = max(2, round(rows.n_observed / n_columns))
-    found = solve_spectrum(values[: min(effective, length)], effective, n_columns, length, rows.noise_floor)
+    if values.sum() <= 0:
+        return 1
+    squared = effective * values[: min(effective, length)]
+    found = solve_spectrum(squared, min(effective, rows.n_informative), n_columns, length, rows.noise_floor)
     return len(found.lengths) + max(3, len(found.lengths) // 4)
