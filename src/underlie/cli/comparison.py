@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,10 +99,7 @@ def _fit_mixture(rows: Table, seed: int) -> Any:
     values = rows.to_numpy(dtype=float) if isinstance(rows, pd.DataFrame) else rows
     if np.isnan(values).any():
         raise BadInput("--models gmm: a Gaussian mixture needs a complete table, and cells are missing; leave gmm out")
-    with warnings.catch_warnings():
-        # a candidate that does not converge loses by BIC, and the user asked for none of them in particular
-        warnings.simplefilter("ignore")
-        return mixture_by_bic(rows if isinstance(rows, pd.DataFrame) else values.reshape(len(values), -1), seed)
+    return mixture_by_bic(rows if isinstance(rows, pd.DataFrame) else values.reshape(len(values), -1), seed)
 
 
 def _alerts(models: dict[str, Any]) -> tuple[Alert, ...]:
