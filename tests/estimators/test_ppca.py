@@ -94,6 +94,7 @@ def test_the_last_log_likelihood_is_the_score(standardize: bool, missing: bool, 
     assert model.bic(X) - model.aic(X) == pytest.approx(n_parameters * (np.log(len(X)) - 2))
 
 
+@pytest.mark.filterwarnings("ignore::underlie.warnings.DataWarning")
 def test_stopping_early_warns() -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         model = ul.ProbabilisticPCA(3, max_iter=2).fit(holed(low_rank(m=3), 0.5))
@@ -221,11 +222,22 @@ def test_the_dimension_is_found(options: dict[str, Any], missing: bool) -> None:
 @pytest.mark.parametrize(
     "options", [{"n_components": "bic"}, {"n_components": None, "prior": "ard"}], ids=["bic", "ard"]
 )
-def test_exact_copies_do_not_fool_the_choice(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("missing", [False, True])
+def test_exact_copies_do_not_fool_the_choice(options: dict[str, Any], missing: bool) -> None:
     X = low_rank(n=400, d=5, m=2)
+    X = np.column_stack([X, X[:, 0]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = ul.ProbabilisticPCA(**options).fit(np.column_stack([X, X[:, 0]]))
+        model = ul.ProbabilisticPCA(**options).fit(holed(X, 0.1) if missing else X)
+    assert model.noise_variance_ > 1e-3
+
+
+def test_indicators_of_a_category_do_not_fool_the_choice() -> None:
+    table = patients(400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = ul.ProbabilisticPCA("bic", standardize=True).fit(table)
+    assert model.n_components_ <= 5
     assert model.noise_variance_ > 1e-3
 
 

@@ -183,11 +183,21 @@ def _fit_by_bic(scaled: Floats, settings: FitSettings, magnitude: float) -> Line
 
 
 def _fit_by_ard(scaled: Floats, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
+    """As many components as the prior keeps, among the numbers that leave noise."""
     largest = _most_components(scaled, settings)
-    tol, max_iter = float(settings.tol), int(settings.max_iter)
-    found = fit_ard(scaled, largest if rank is None else min(rank, largest), tol=tol, max_iter=max_iter)
+    found = _pruned(scaled, largest if rank is None else min(rank, largest), settings)
     if found.model.n_components and _without_noise(found.model, magnitude):
-        found = fit_ard(scaled, found.model.n_components - 1, tol=tol, max_iter=max_iter)
+        found = _pruned(scaled, found.model.n_components - 1, settings)
+    return found
+
+
+def _pruned(scaled: Floats, largest: int, settings: FitSettings) -> LinearFit:
+    tol, max_iter = float(settings.tol), int(settings.max_iter)
+    if largest == 0:
+        # no column of W is left for the prior to decide about: maximum likelihood
+        plain = fit_em(scaled, 0, tol=tol, max_iter=max_iter)
+        return LinearFit(plain.model, plain.log_likelihood[-1:], plain.n_iter, plain.converged, np.zeros(0))
+    found = fit_ard(scaled, largest, tol=tol, max_iter=max_iter)
     mean = float(found.model.log_density(scaled).mean())
     return LinearFit(found.model, np.array([mean]), found.n_iter, found.converged, found.alpha)
 
