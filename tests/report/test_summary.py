@@ -94,7 +94,7 @@ def test_warnings_caught_while_fitting_become_alerts(frame, model):
         warnings.warn("column x is odd", DataWarning, stacklevel=1)
         warnings.warn("not ours", UserWarning, stacklevel=1)
     alerts = summarize(model, frame, caught=caught)["alerts"]
-    assert alerts[0] == {"level": "warning", "title": "Data", "text": "column x is odd"}
+    assert alerts[0] == {"level": "warning", "title": "Data", "text": "Column x is odd"}
     assert "not ours" not in str(alerts)
 
 

@@ -48,13 +48,15 @@ def compare_on_table(
     for name in chosen:
         family = replace(settings, family=name)
         models[_SHOWN[name]] = _fit_mixture(train, settings.seed) if name == "gmm" else fit_model(train, family)
-    frame = underlie.compare(models, test, standardize=True, random_state=settings.seed)
+    is_image = isinstance(rows, np.ndarray) and rows.ndim > 2
+    frame = underlie.compare(models, test, standardize=not is_image, random_state=settings.seed)
     alerts = _alerts(models)
     shown = comparison_table(
         frame,
         f"{file.name}: {'held-out' if held_out else 'fitted'} rows, n = {len(test):,}",
         training=not held_out,
-        note="± is the standard error over rows, for differences paired by row. Gaps are on standardised columns.",
+        note="± is the standard error over rows, for differences paired by row. "
+        + ("" if is_image else "Gaps are on standardised columns."),
     )
     if not quiet:
         print_table(shown)

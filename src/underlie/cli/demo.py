@@ -82,7 +82,7 @@ def _recorded(part: Callable[[int, Say], Part], seed: int, say: Say) -> tuple[Pa
 
 
 def _alerts(title: str, messages: Sequence[str]) -> list[Alert]:
-    return [Alert("warning", title, f"{message[0].upper()}{message[1:]}") for message in messages]
+    return [Alert("warning", title, message[:1].upper() + message[1:]) for message in messages]
 
 
 def _report(parts: Sequence[Part], alerts: tuple[Alert, ...], made: dict[str, object]) -> Report:

@@ -41,7 +41,7 @@ def figures_of_fit(model: Any, rows: Any, seed: int) -> list[Figure]:
     if is_image:
         figures.append(generated_figure(model, type(model).__name__, seed))
     if len(model.encoder_.numeric_names) <= _MOST_COORDINATES and len(rows) > 1:
-        figures.append(gap_figure(model, rows, type(model).__name__, seed))
+        figures.append(gap_figure(model, rows, type(model).__name__, seed, standardize=not is_image))
     return figures
 
 
@@ -86,7 +86,7 @@ def generated_figure(model: Any, name: str, seed: int, image_shape: tuple[int, .
     )
 
 
-def gap_figure(model: Any, rows: Any, name: str, seed: int, *, standardize: bool = True) -> Figure:
+def gap_figure(model: Any, rows: Any, name: str, seed: int, *, standardize: bool) -> Figure:
     """The gap of the second moments, entry by entry, in units of chance."""
     import underlie as ul
 

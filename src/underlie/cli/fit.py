@@ -73,13 +73,15 @@ def fit_model(rows: Table, settings: Settings) -> Any:
 
 
 def fit_recorded(rows: Table, settings: Settings) -> tuple[Any, list[warnings.WarningMessage]]:
-    """A fitted model, and the warnings of this package on the way, which are shown as well."""
+    """A fitted model, and the warnings of this package on the way, which the report's alerts repeat."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UnderlieWarning)
         model = fit_model(rows, settings)
+    ours = [item for item in caught if issubclass(item.category, UnderlieWarning)]
     for item in caught:
-        warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-    return model, [item for item in caught if issubclass(item.category, UnderlieWarning)]
+        if item not in ours:
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    return model, ours
 
 
 def build_model(settings: Settings, *, is_table: bool) -> Any:

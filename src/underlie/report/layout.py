@@ -97,7 +97,8 @@ def _fit_blocks(facts: Mapping[str, Any]) -> list[str | Table]:
             for name, label in (("first", "gap of the means"), ("second", "gap of the second moments"))
             if moments[name] is not None
         ]
-        note = "Frobenius norms on standardised columns; " + (
+        scale = "standardised columns" if moments["standardized"] else "the data's own units"
+        note = f"Frobenius norms, in {scale}; " + (
             "the model's moments are exact."
             if moments["exact"]
             else "± is the Monte Carlo error of the model's moments."

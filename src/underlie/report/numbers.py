@@ -80,11 +80,11 @@ def _decimals(column: Column, cells: Sequence[Cell]) -> int:
         return column.decimals
     errors = sorted(cell.se for cell in cells if isinstance(cell, Estimate) and cell.se)
     if errors:
-        return min(6, max(0, 1 - _magnitude(errors[len(errors) // 2])))
+        return min(6, max(0, 1 - _magnitude(errors[(len(errors) - 1) // 2])))
     values = sorted(abs(_number(cell)) for cell in cells if cell is not None and _number(cell) != 0)
     if not values:
         return 0
-    return min(6, max(0, _SIGNIFICANT - 1 - _magnitude(values[len(values) // 2])))
+    return min(6, max(0, _SIGNIFICANT - 1 - _magnitude(values[(len(values) - 1) // 2])))
 
 
 def _spans_too_much(cells: Sequence[Cell]) -> bool:

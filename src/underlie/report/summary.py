@@ -54,7 +54,8 @@ def summarize(
     seconds : float, optional
         How long the whole work took.
     caught : sequence of warnings.WarningMessage
-        Warnings recorded while the model was fitted; those of this package become alerts.
+        Warnings recorded while the model was fitted. Those of this package become alerts, as do those that the
+        checks themselves raise.
     random_state : int, optional
         For the Monte Carlo parts of the checks.
 
@@ -83,17 +84,19 @@ def summarize(
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(model)
-    facts: dict[str, Any] = {
-        "format": SUMMARY_FORMAT,
-        "title": title or f"{type(model).__name__} fit",
-        "model": _model_facts(model),
-        "data": _data_facts(model, X),
-        "log_likelihood": _log_likelihood(model, X),
-        "moments": _moment_facts(model, X, random_state),
-        "history": _history_facts(model),
-        "provenance": provenance(command=command, seed=seed, seconds=seconds),
-    }
-    facts["alerts"] = _find_alerts(facts, caught)
+    with warnings.catch_warnings(record=True) as own:
+        warnings.simplefilter("always", UnderlieWarning)
+        facts: dict[str, Any] = {
+            "format": SUMMARY_FORMAT,
+            "title": title or f"{type(model).__name__} fit",
+            "model": _model_facts(model),
+            "data": _data_facts(model, X),
+            "log_likelihood": _log_likelihood(model, X),
+            "moments": _moment_facts(model, X, random_state),
+            "history": _history_facts(model),
+            "provenance": provenance(command=command, seed=seed, seconds=seconds),
+        }
+    facts["alerts"] = _find_alerts(facts, [*caught, *own])
     return facts
 
 
@@ -102,7 +105,7 @@ def _find_alerts(facts: Mapping[str, Any], caught: Sequence[warnings.WarningMess
     told = [item for item in caught if issubclass(item.category, UnderlieWarning)]
     of_training = any(issubclass(item.category, ConvergenceWarning) for item in told)
     found = [
-        *(_alert("warning", _TITLES.get(item.category, "Warning"), str(item.message)) for item in told),
+        *(_alert("warning", title, text) for title, text in dict.fromkeys(map(_told, told))),
         *([] if of_training else _training_alerts(facts["model"])),
         *_replicate_alerts(facts),
         *_data_alerts(facts),
@@ -110,6 +113,12 @@ def _find_alerts(facts: Mapping[str, Any], caught: Sequence[warnings.WarningMess
     ]
     order = ("error", "warning", "note")
     return sorted(found, key=lambda alert: order.index(alert["level"]))
+
+
+def _told(item: warnings.WarningMessage) -> tuple[str, str]:
+    """Title and text of a warning, the text as a sentence."""
+    text = str(item.message)
+    return _TITLES.get(item.category, "Warning"), text[:1].upper() + text[1:]
 
 
 def _model_facts(model: Any) -> dict[str, Any]:
@@ -172,8 +181,10 @@ def _moment_facts(model: Any, X: Any, random_state: int | None) -> dict[str, Any
 
     if model.encoder_.encode(X).values.shape[0] < 2:
         return None
-    # Standardised: in the user's units the widest column would be all there is to see.
-    result = mega(model, X, order=2, standardize=True, random_state=random_state)
+    # In the units of a table its widest column would be all there is to see; pixels share their unit, and
+    # standardising would blow up those that hardly vary.
+    is_table = len(model.encoder_.row_shape) == 1
+    result = mega(model, X, order=2, standardize=is_table, random_state=random_state)
     names = ("first", "first_se", "floor_first", "second", "second_se", "floor_second", "exact", "standardized")
     return {name: plain(getattr(result, name)) for name in names}
 
