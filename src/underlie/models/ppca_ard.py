@@ -44,7 +44,8 @@ class ARDResult:
     ----------
     model : LinearGaussian, posterior means of the columns that are kept, longest first; mean and noise variance
     alpha : ndarray of shape (M,), prior precisions of the kept columns, in inverse squared units of the data
-    lower_bound : float, bound on the log-evidence at the end, per row in nats
+    lower_bound : float, bound on the log-evidence at the end, per row in nats (complete data: with the mean integrated
+        out, per degree of freedom, of which there are n - 1)
     n_iter : int, passes over the data (1 for complete data)
     converged : bool
     """
@@ -123,7 +124,7 @@ def _complete(parts: Spectrum, n: int, max_components: int) -> ARDResult:
     model = LinearGaussian(
         parts.mean, positive_columns(parts.vectors[:, :kept] * solution.lengths), solution.noise_variance
     )
-    return ARDResult(model, solution.alpha, solution.lower_bound / n, 1, True)
+    return ARDResult(model, solution.alpha, solution.lower_bound / (n - 1), 1, True)
 
 
 def _largest_rank(rows: IncompleteRows) -> int:

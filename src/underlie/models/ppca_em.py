@@ -130,11 +130,18 @@ def _expanded_em(rows: IncompleteRows, parameters: Parameters, path: _Path) -> t
         path.accept(found.log_likelihood)
         if len(path.history) < 3:
             continue
-        path.gap = max(path.extrapolated(1), 0.0)
+        promised = 0.5 * _promised_gain(rows, parameters, found)
+        path.gap = max(path.extrapolated(1), _GAP_SAFETY * promised)
         before = path.history[-2] - path.history[-3]
         if path.gap <= path.tol or gain > _FAST_RATIO * before:
             break
     return parameters, found
+
+
+def _promised_gain(rows: IncompleteRows, parameters: Parameters, found: Expectation) -> float:
+    """Slope of the log-likelihood along the next step of EM."""
+    slope = gradient(rows, parameters, found)
+    return float(slope @ em_step(rows, parameters, found, slope))
 
 
 @dataclass

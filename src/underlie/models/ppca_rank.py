@@ -151,7 +151,7 @@ def _select_by_spectrum(X: Array, max_components: int) -> RankSelection:
     parts = spectrum(X, max_components)
     ranks = np.arange(max_components + 1)
     retained = np.concatenate([[0.0], np.cumsum(parts.values)])
-    left = retained[-1] - retained + parts.discarded
+    left = np.where(ranks < n_columns, retained[-1] - retained + parts.discarded, 0.0)
     floor = noise_floor(parts.total, parts.magnitude)
     noise = np.maximum(left / np.maximum(n_columns - ranks, 1), floor)
     # Variances of the retained directions under each model: an eigenvalue below the noise is fitted by the noise.
