@@ -35,5 +35,6 @@ FACTORIES = [
     Factory("ppca-bic", lambda: ul.ProbabilisticPCA(n_components="bic", standardize=True, random_state=0)),
     Factory("ppca-ard", lambda: ul.ProbabilisticPCA(n_components=None, prior="ard", random_state=0)),
     Factory("ppca-em", lambda: ul.ProbabilisticPCA(n_components=1, solver="em", random_state=0)),
+    Factory("vae", lambda: ul.VAE(n_latent=2, hidden=(8,), max_epochs=2, verbose=False, random_state=0)),
     Factory("classifier", lambda: ul.PPCAClassifier(n_components=1, random_state=0), supervised=True),
 ]
