@@ -56,7 +56,7 @@ def test_search_by_em_is_as_good_as_a_fit_of_each_rank() -> None:
     assert (np.diff(found.log_likelihood) > -1e-2).all()
 
 
-def test_complete_table_through_em_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_complete_table_through_em_agrees() -> None:
     table = make_table(300, 6, 2)
     closed = select_rank(table)
     holed = np.vstack([table, np.full((1, 6), np.nan)])

@@ -76,7 +76,7 @@ def bic(model: LinearGaussian, X: ArrayLike) -> float:
     --------
     >>> model = LinearGaussian([0.0, 0.0], [[1.0], [0.0]], 1.0)
     >>> round(bic(model, [[0.0, 0.0], [0.0, 0.0]]), 3)
-    12.202
+    12.204
     """
     log_density = model.log_density(X)
     penalty = n_parameters(model.n_features, model.n_components) * np.log(len(log_density))
