@@ -1,11 +1,11 @@
-"""Single imputation of five standardised tables with half of the cells missing: mean squared error by probabilistic PCA.
+"""Single imputation of five standardised tables, half of the cells missing: mean squared error by probabilistic PCA.
 
     UNDERLIE_DATA=folder python benchmarks/ppca_imputation.py
 
-The folder holds imputation/{banknote,breast,concrete,wine_red,yeast}.parquet. Protocol of Mattei and Frellsen (2019): columns
-standardised on the complete data, cells missing completely at random with probability 1/2, error over the missing cells, mean
-over five masks. Columns: the mean of the observed cells; rank chosen by BIC; Bayesian choice (ARD); and the best rank, which no
-one can know.
+The folder holds imputation/{banknote,breast,concrete,wine_red,yeast}.parquet. Protocol of Mattei and Frellsen (2019):
+columns standardised on the complete data, cells missing completely at random with probability 1/2, error over the
+missing cells, mean over five masks. Columns: the mean of the observed cells; rank chosen by BIC; Bayesian choice (ARD);
+and the best rank, which no one can know.
 
 Reference
 ---------
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from underlie.models.ppca import fit_ard, fit_em, select_rank
 

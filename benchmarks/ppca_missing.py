@@ -1,9 +1,9 @@
-"""Probabilistic PCA with 20 % of 20,000 x 100 cells missing, against a plain NumPy EM; complete data against scikit-learn.
+"""Probabilistic PCA of 20,000 x 100 cells, 20 % missing, against a plain NumPy EM; complete data against scikit-learn.
 
     python benchmarks/ppca_missing.py [--repeats 5]
 
-One thread, CPU time, runs of the two sides interleaved, medians; the spread of repeated runs of the same code is the noise of
-the machine. The gap is the distance of the mean log-likelihood per row to its maximum, which a fit to 1e-10 gives.
+One thread, CPU time, runs of the two sides interleaved, medians; the spread of repeated runs of the same code is the
+noise of the machine. The gap is the distance of the mean log-likelihood per row to its maximum, from a fit to 1e-10.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em
 
@@ -105,9 +106,7 @@ def missing_cells(repeats: int) -> None:
         gap = best - model.log_density(table).mean()
         error = np.sqrt(np.mean((model.impute(table)[gone] - complete[gone]) ** 2))
         spread = np.ptp(seconds) / np.median(seconds)
-        print(
-            f"  {name:15s} {np.median(seconds):6.3f} s (range {spread:.0%})   gap {gap:.1e}   imputation RMSE {error:.4f}"
-        )
+        print(f"  {name:15s} {np.median(seconds):6.3f} s (range {spread:.0%})   gap {gap:.1e}   RMSE {error:.4f}")
     print(f"  time ratio {np.median(times[0]) / np.median(times[1]):.2f}")
 
 
