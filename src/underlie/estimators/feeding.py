@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from underlie.data import Encoded, Encoder, as_source
 from underlie.data.sources import is_source, sample_rows
 from underlie.engine import ResidentRows, Rows, StreamedRows
+from underlie.estimators.base import as_generator
 from underlie.models.start import START_ROWS
 
 #: A source whose encoded values take at most this many bytes is read into memory once.
@@ -68,13 +69,27 @@ def mean_log_scale(encoder: Encoder, rows: Rows) -> float:
     return float(np.mean(encoder.log_abs_det(observed, len(rows) if observed is not None else 1)))
 
 
-def torch_device(device: str) -> torch.device:
-    """The device that a name stands for; "auto" is a GPU where there is one."""
+def torch_device(device: Any) -> torch.device:
+    """The device that a name stands for; "auto" is a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device) if isinstance(device, str) else None
+    if found is None:
+        raise ValueError(f"device is {device!r}; choose 'auto', 'cpu', 'cuda', or 'cuda:0' and so on.")
+    if device != "cpu" and int(found.group(1) or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device is {device!r}, but PyTorch {torch.__version__} finds {torch.cuda.device_count()} CUDA GPUs here; "
+            "use device='auto' or 'cpu', or install a build of PyTorch for your GPU."
+        )
     return torch.device(device)
 
 
 def seed_of(random_state: Any) -> int:
-    """One seed from an int, a RandomState or None."""
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    """One seed from an int, a generator or None."""
+    return int(as_generator(random_state).integers(2**31 - 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,17 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from underlie import nn as unn
-from underlie.distributions import Likelihood, kinds_for, likelihood_for
+from underlie.distributions import Likelihood, likelihood_for
 from underlie.engine import Rows, Settings, train
-from underlie.estimators.base import LatentVariableModel
+from underlie.estimators.base import LatentVariableModel, as_generator, checked_count
 from underlie.estimators.conditioning import Conditioner, Evidence
 from underlie.estimators.feeding import engine_rows, mean_log_scale, seed_of, start_rows, torch_device
-from underlie.graph import Joint, LatentModel, elbo
-from underlie.models.networks import Network, Networks
+from underlie.estimators.parameters import (
+    check_likelihood,
+    check_number,
+    check_widths,
+    kinds_to_encode,
+    undone_on_error,
+)
+from underlie.graph import Joint, LatentModel, elbo, importance_bound
+from underlie.models.networks import Network, Networks, check_networks
 from underlie.models.start import LinearStart, linear_start
 from underlie.models.vae import vae
 
@@ -53,6 +59,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         continuous_bernoulli). A name for all columns, or a dict from column to name.
     beta : float
         Weight of the divergence (beta-VAE); 1 is the evidence lower bound.
+    n_draws : int
+        Draws of z per row and step. One maximises the evidence lower bound; K > 1 the importance-weighted bound of Burda et al.
+        (2016), tighter and K times dearer, which serves imputation.
     n_replicates : int
         Models trained side by side as one computation, each with its own start, held-out rows and end. The best on its
         held-out rows answers; `replicate` gives the others.
@@ -134,6 +143,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         hidden: Sequence[int] = (128, 128),
         likelihood: str | Mapping[str | int, str] = "auto",
         beta: float = 1.0,
+        n_draws: int = 1,
         n_replicates: int = 1,
         max_epochs: int = 400,
         batch_size: int = 128,
@@ -152,6 +162,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         self.hidden = hidden
         self.likelihood = likelihood
         self.beta = beta
+        self.n_draws = n_draws
         self.n_replicates = n_replicates
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -190,42 +201,46 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             If training diverged in every replicate in spite of restarts.
         """
         begun = time.perf_counter()
-        _check_parameters(self)
-        X = self._check_fit(X, self.kinds if self.kinds is not None else kinds_for(self.likelihood))
-        device = torch_device(self.device)
+        device = _check_parameters(self)
+        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates)
+        with undone_on_error(self):
+            self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
+            self._train(X, device, seeds.tolist())
+        self.fit_time_ = time.perf_counter() - begun
+        return self
+
+    def _train(self, X: Any, device: torch.device, seeds: list[int]) -> None:
         head, start, rows = self._prepare(X, device)
-        if len(rows) < 2:
-            raise ValueError("X has n_samples = 1 row: a VAE cannot be learned from one sample; give at least 2.")
         settings = Settings(
             self.max_epochs,
             self.batch_size,
             self.learning_rate,
             self.patience,
             self.valid_fraction,
+            self.n_draws,
             max_norm=float(head.width),
             device=device,
             verbose=self.verbose,
         )
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_replicates)
-        trained = train(
-            partial(self._build, head, start), partial(elbo, beta=self.beta), rows, settings, seeds.tolist(), "VAE"
-        )
+        objective = partial(elbo, beta=self.beta) if self.n_draws == 1 else importance_bound
+        trained = train(partial(self._build, head, start), objective, rows, settings, seeds, "VAE")
         offset = mean_log_scale(self.encoder_, rows)
         self.model_ = trained.model
         self.history_ = {k: v + offset for k, v in trained.history.items()}
         self.valid_bound_ = trained.best_value + offset
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
         self._settle(int(np.argmax(trained.best_value)))
-        self.fit_time_ = time.perf_counter() - begun
-        return self
 
     def _prepare(self, X: Any, device: torch.device) -> tuple[Likelihood, LinearStart, Rows]:
         """The likelihood, the linear start, and the rows as the engine reads them."""
-        first, resident = start_rows(X, self.encoder_)
+        first = start_rows(X, self.encoder_)
+        if len(first.encoded) < 2:
+            raise ValueError("X has n_samples = 1 row: a VAE cannot be learned from one sample; give at least 2.")
         values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
         observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
         self._with_mask = any(column.missing for column in self.schema_)
         head = likelihood_for(self.schema_, self.likelihood)
+        self._build(head, None, torch.Generator().manual_seed(0))  # networks that do not fit the data are refused here
         start = linear_start(head, unn.Read(head, self._with_mask), values, observed, first.coordinates, self.n_latent)
         return head, start, engine_rows("x", X, self.encoder_, device)
 
@@ -263,7 +278,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         -------
         array (n, n_latent)
         """
-        return self._conditioned(X).encode(self._check(X))[0]
+        return self._fitted().encode(X)[0]
 
     def inverse_transform(self, Z: Any) -> Any:
         """Rows that points of the latent space stand for: E[x | z], whole numbers and levels rounded to the nearest.
@@ -290,15 +305,15 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         mean, variance : array (m, P)
             P numeric columns; a categorical column is one indicator per level.
         """
-        check_is_fitted(self)
+        conditioner = self._fitted()
         z = np.asarray(z, dtype=float)
         if z.ndim != 2 or z.shape[1] != self.n_latent:
             raise ValueError(f"z must have shape (m, {self.n_latent}), got {z.shape}.")
-        return self._conditioner.moments(z)
+        return conditioner.moments(z)
 
     def sample_latent(self, n: int, random_state: Any = None) -> Floats:
         """n draws from the prior N(0, I): (n, n_latent)."""
-        return check_random_state(random_state).standard_normal((n, self.n_latent))
+        return as_generator(random_state).standard_normal((checked_count(n, "n"), self.n_latent))
 
     def posterior(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Bunch:
         r"""Means and variances of z given what is observed in each row, :math:`p(z \mid x_{obs})`, by importance sampling.
@@ -316,7 +331,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Bunch
             ``mean`` and ``variance``, (n, n_latent) each.
         """
-        conditioner, X = self._conditioned(X), self._check(X)
+        conditioner = self._fitted()
         if n_importance == 0:
             mean, variance = conditioner.encode(X)
         else:
@@ -338,8 +353,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         -------
         Like the data of `fit`, n rows.
         """
-        check_is_fitted(self)
-        return self._conditioner.sample(_positive("n", n), seed_of(random_state))
+        return self._fitted().sample(checked_count(n, "n"), seed_of(random_state))
 
     def reconstruct(self, X: Any) -> Any:
         """Each row as the model sees it: E[x | z] at the mean of q(z | x), missing cells included.
@@ -380,11 +394,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ----------
         Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets.
         """
-        conditioner, X = self._conditioned(X), self._check(X)
+        conditioner = self._fitted()
         if n_draws is None:
             best = self.encoder_.encoded_from_numeric(conditioner.expected(X, n_importance, random_state))
             return self.encoder_.fill(X, best)
-        parts = list(conditioner.draws(X, _positive("n_draws", n_draws), n_importance, random_state))
+        parts = list(conditioner.draws(X, checked_count(n_draws, "n_draws"), n_importance, random_state))
         return [self.encoder_.fill(X, np.concatenate([values[d] for _, values in parts])) for d in range(n_draws)]
 
     # ---- likelihood ----
@@ -426,7 +440,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ----------
         Burda, Grosse & Salakhutdinov (2016), Importance weighted autoencoders.
         """
-        return self._conditioned(X).evidence(self._check(X), _positive("n_importance", n_importance), random_state)
+        return self._fitted().evidence(X, checked_count(n_importance, "n_importance"), random_state)
 
     def anomaly_score(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Floats:
         """Minus the log-likelihood of each row per observed cell, in nats: higher is stranger.
@@ -473,24 +487,24 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         unn.fill(self.model_, arrays)
         self._settle(best)
 
-    def _conditioned(self, X: Any) -> Conditioner:
+    def _fitted(self) -> Conditioner:
         check_is_fitted(self)
         return self._conditioner
 
 
-def _check_parameters(model: VAE) -> None:
-    """Refuse parameters that cannot be used, before any work."""
-    for name in ("n_latent", "n_replicates", "max_epochs", "batch_size", "patience"):
-        _positive(name, getattr(model, name))
-    for width in model.hidden:
-        _positive("hidden", width)
-    for name, low, high in (("beta", 0.0, math.inf), ("learning_rate", 0.0, math.inf), ("valid_fraction", 0.0, 0.9)):
-        value = getattr(model, name)
-        if not isinstance(value, (int, float)) or not low <= value <= high or (name == "learning_rate" and value == 0):
-            raise ValueError(f"{name} is {value!r}; give a number between {low:g} and {high:g}.")
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}; give a whole number of at least 1.")
-    return int(value)
+def _check_parameters(model: VAE) -> torch.device:
+    """Refuse parameters that cannot be used, before any work; the device that was asked for."""
+    for name in ("n_latent", "n_draws", "n_replicates", "max_epochs", "batch_size", "patience"):
+        checked_count(getattr(model, name), name)
+    check_widths(model.hidden, "hidden")
+    check_number(model.beta, "beta", 0.0)
+    check_number(model.learning_rate, "learning_rate", 0.0, above=True)
+    check_number(model.valid_fraction, "valid_fraction", 0.0, 0.9)
+    check_likelihood(model.likelihood)
+    check_networks(model.activation, model.encoder, model.decoder)
+    if model.n_draws > 1 and model.beta != 1.0:
+        raise ValueError(
+            f"beta is {model.beta!r} with n_draws={model.n_draws}: the importance-weighted bound has no beta; "
+            "set one of them to 1."
+        )
+    return torch_device(model.device)

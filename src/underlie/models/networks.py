@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
@@ -40,11 +41,8 @@ class Networks:
     decoder: Network
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {', '.join(ACTIVATIONS)}.")
+        check_networks(self.activation, self.encoder, self.decoder)
         for side, network in (("encoder", self.encoder), ("decoder", self.decoder)):
-            if not isinstance(network, nn.Module) and network not in ("mlp", "conv"):
-                raise ValueError(f"{side} is {network!r}; give 'mlp', 'conv' or an nn.Module.")
             if network == "conv" and len(self.row_shape) not in (2, 3):
                 raise ValueError(f"{side}='conv' needs images of shape (n, height, width[, channels]); rows have shape {self.row_shape}.")
 
@@ -52,10 +50,13 @@ class Networks:
         """A network from what is read of x, (R, S, B, n_in), to (R, S, B, n_out)."""
         if self.encoder == "mlp":
             return MLP([n_in], self.hidden, n_out, generator, self.activation)
+        n_cells = math.prod(self.row_shape)
         if self.encoder == "conv":
+            if n_in != n_cells * (1 + with_mask):
+                raise ValueError("encoder='conv' reads one number per pixel, categorical pixels have more: use 'mlp'.")
             return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask)
         assert isinstance(self.encoder, nn.Module)
-        shape = (n_in,) if with_mask else self.row_shape
+        shape = self.row_shape if n_in == n_cells and not with_mask else (n_in,)
         features = Foreign([_fresh(self.encoder, generator)], shape)
         return nn.Sequential(features, Affine([_width(features, n_in, "encoder")], n_out, generator))
 
@@ -70,6 +71,21 @@ class Networks:
         if (width := _width(network, n_latent, "decoder")) != n_raw:
             raise ValueError(f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer.")
         return network
+
+
+def check_networks(activation: object, encoder: object, decoder: object) -> None:
+    """Refuse what no network can be built from.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument and what it can be.
+    """
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {activation!r}; choose one of {', '.join(ACTIVATIONS)}.")
+    for side, network in (("encoder", encoder), ("decoder", decoder)):
+        if not isinstance(network, nn.Module) and not (isinstance(network, str) and network in ("mlp", "conv")):
+            raise ValueError(f"{side} is {network!r}; give 'mlp', 'conv' or an nn.Module.")
 
 
 def _fresh(module: nn.Module, generator: torch.Generator) -> nn.Module:
