@@ -117,6 +117,8 @@ class Joint(nn.Module):
     def log_prob(self, batch: Batch) -> Tensor:
         """Sum of the factors' log-probabilities over the variables that the batch holds: (R, S, B), in nats per row."""
         terms = [f.log_prob(batch) for f in self if f.name in batch.values]
+        if not terms:
+            raise ValueError(f"the batch holds no variable of this graph; it has {sorted(batch.values)}.")
         return torch.stack(torch.broadcast_tensors(*terms)).sum(0) if len(terms) > 1 else terms[0]
 
     def sample(self, shape: Sequence[int], generator: torch.Generator, fixed: Batch | None = None) -> Batch:

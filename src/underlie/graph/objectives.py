@@ -19,6 +19,7 @@ from underlie.distributions import Categorical, Gaussian, StandardNormal
 from underlie.graph.batch import Batch
 from underlie.graph.joint import Factor, LatentModel
 
+
 def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta: float = 1.0) -> Tensor:
     r"""Evidence lower bound, :math:`E_q[\log p(x, z) - \beta \log q(z \mid x)]` with the prior weighted alike.
 
@@ -35,7 +36,7 @@ def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta:
     noise : mapping of str to Tensor
         Standard normal draws for each continuous latent variable, (R, S, B, width).
     beta : float
-        Weight of the divergence (Higgins et al., 2017).
+        Weight of the divergence of the continuous latent variables (Higgins et al., 2017); of discrete ones it is one.
 
     Returns
     -------
@@ -134,6 +135,11 @@ class _Recursion:
         drawn: frozenset[str],
         settled: frozenset[str],
     ) -> Tensor:
+        if factor.head.width != 1:
+            raise ValueError(
+                f"the discrete latent variable {factor.name!r} has {factor.head.width} columns, but one at a time is summed "
+                "out: make each column a variable of its own, with a factor each."
+            )
         label, observed = batch.values.get(factor.name), batch.observed.get(factor.name)
         log_q = torch.log_softmax(factor.raw(batch.without(factor.name)), dim=-1).movedim(-1, 1)  # (R, K, S, B)
         n_classes = log_q.shape[1]

@@ -10,8 +10,10 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
+from underlie.distributions import StandardNormal
 from underlie.graph.batch import Batch
-from underlie.graph.joint import LatentModel
+from underlie.graph.joint import Factor, LatentModel
+from underlie.graph.objectives import latent_head
 from underlie.graph.pareto import effective_sample_size, pareto_k, pareto_smooth
 
 
@@ -113,23 +115,33 @@ def query(
     Beaulac, Rosenthal & Hodgson (2018), eqs 15-16 of the talk. Burda et al. (2016).
     """
     graph = model.inference if proposal == "guide" else model.generative
-    latent = [f.name for f in model.inference if f.name not in evidence.values]
+    # A label that was seen in some rows only is drawn in the others.
+    latent = [f.name for f in model.inference if f.name not in evidence.values or f.name in evidence.observed]
+    replicates = max(v.shape[0] for v in evidence.values.values())
     batch = evidence
     log_r: Tensor | None = None
     for factor in graph:
         if factor.name not in latent:
             continue
         raw = factor.raw(batch)
+        shape = (max(replicates, raw.shape[0]), n_draws, evidence.n_rows)
         if noise is not None and factor.name in noise:
-            draw = factor.head.rsample(raw, noise[factor.name])
+            draw = _from_noise(factor, raw, noise[factor.name].expand(*shape, -1))
         else:
-            shape = (raw.shape[0], n_draws, evidence.n_rows, raw.shape[-1])
-            draw = factor.head.sample(raw.expand(shape), generator)
+            draw = factor.head.sample(raw.expand(*shape, raw.shape[-1]), generator)
+        cells = factor.head.log_prob(raw, draw)
+        seen = evidence.observed.get(factor.name)
+        if seen is not None:
+            draw, cells = torch.where(seen, evidence.values[factor.name], draw), torch.where(seen, 0.0, cells)
         batch = batch.set(factor.name, draw)
-        term = factor.head.log_prob(raw, batch.values[factor.name]).sum(-1)
-        log_r = term if log_r is None else log_r + term
+        log_r = cells.sum(-1) if log_r is None else log_r + cells.sum(-1)
     log_p = model.generative.log_prob(batch)
     return Weighted(batch, log_p if log_r is None else log_p - log_r)
+
+
+def _from_noise(factor: Factor, raw: Tensor, noise: Tensor) -> Tensor:
+    """A draw of a continuous latent variable from standard normal numbers, which are themselves draws of its prior."""
+    return noise if isinstance(factor.head, StandardNormal) else latent_head(factor).rsample(raw, noise)
 
 
 def _pick(value: Tensor, index: Tensor) -> Tensor:
