@@ -9,7 +9,7 @@ from __future__ import annotations
 from underlie.distributions.base import Likelihood
 from underlie.distributions.bernoulli import Bernoulli
 from underlie.distributions.categorical import Categorical
-from underlie.distributions.choose import DEFAULTS, KINDS, kinds_for, likelihood_for
+from underlie.distributions.choose import DEFAULTS, KINDS, kinds_for, likelihood_for, settled
 from underlie.distributions.continuous_bernoulli import ContinuousBernoulli
 from underlie.distributions.counts import NegativeBinomial, Poisson
 from underlie.distributions.latent import Gaussian, StandardNormal
@@ -36,6 +36,7 @@ __all__ = [
     "Gaussian",
     "likelihood_for",
     "kinds_for",
+    "settled",
     "KINDS",
     "DEFAULTS",
 ]

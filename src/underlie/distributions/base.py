@@ -66,6 +66,11 @@ class Likelihood(nn.Module, ABC):
         self.n_features = sum(self.features_per_column)
 
     @property
+    def location_family(self) -> tuple[bool, ...]:
+        """For each column, whether the network only moves its distribution: x - E[x | raw] has the same law for every row."""
+        return (False,) * self.width
+
+    @property
     def exclusive(self) -> list[list[int]]:
         """Groups of coordinates of which exactly one is 1: within a group E[x_i x_j | z] = 0 for i ≠ j."""
         return []

@@ -138,6 +138,36 @@ def kinds_for(
     return {column: _kind(name, inferred[where[column]]) for column, name in asked.items()}
 
 
+def settled(
+    schema: Schema, likelihood: str | Mapping[str | int, str], heavy_tailed: Sequence[bool]
+) -> dict[str | int, str]:
+    """The likelihood of every column: as asked, its default otherwise, Student's t where a continuous column has heavy tails.
+
+    Parameters
+    ----------
+    schema : Schema
+        The columns and their kinds.
+    likelihood : str or mapping
+        As for `likelihood_for`.
+    heavy_tailed : sequence of bool
+        Which columns have tails that a normal distribution cannot hold.
+
+    Returns
+    -------
+    dict
+        From column name to likelihood name; give it to `likelihood_for`.
+    """
+    names = _likelihoods(schema, likelihood)
+    asked = {} if isinstance(likelihood, str) else _positions(schema.names, likelihood)
+    if isinstance(likelihood, str) and likelihood not in _AUTOMATIC:
+        return dict(zip(schema.names, names, strict=True))
+    chosen = {position for column, position in asked.items() if likelihood[column] not in _AUTOMATIC}  # type: ignore[index]
+    for position, (kind, heavy) in enumerate(zip(schema.kinds, heavy_tailed, strict=True)):
+        if kind == "continuous" and heavy and position not in chosen:
+            names[position] = "student_t"
+    return dict(zip(schema.names, names, strict=True))
+
+
 def _kind(likelihood: str, inferred: Kind) -> Kind:
     """The inferred kind where the likelihood can describe it, the likelihood's own otherwise."""
     possible = KINDS[likelihood]

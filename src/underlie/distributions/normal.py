@@ -79,6 +79,11 @@ class Normal(Likelihood):
         else:
             self.free_scale = nn.Parameter(start.expand(1, width if scale == "column" else 1).clone())
 
+    @property
+    def location_family(self) -> tuple[bool, ...]:
+        """Every column, unless the network also gives the spread."""
+        return (self.scale != "network",) * self.width
+
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         raw = lifted(raw, x)
         # With p = -log(sigma sqrt(2 pi)), the log-density at the mode, the log-density is p - pi ((x - mu) exp p)^2.

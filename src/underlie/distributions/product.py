@@ -61,6 +61,15 @@ class Product(Likelihood):
         self.feature_columns = _Layout(lists, self.features_per_column)
 
     @property
+    def location_family(self) -> tuple[bool, ...]:
+        """That of each column's own head."""
+        found = [False] * self.width
+        for head, columns in zip(self.heads, self.columns, strict=True):
+            for column, is_location in zip(columns, cast(Likelihood, head).location_family, strict=True):
+                found[column] = is_location
+        return tuple(found)
+
+    @property
     def exclusive(self) -> list[list[int]]:
         """The groups of all heads, in the coordinates of the whole."""
         groups = []

@@ -67,12 +67,19 @@ class StudentT(Likelihood):
         """Degrees of freedom of each column, above 2, shaped for values with ``ndim`` axes."""
         return 2.0 + bounded(across_rows(self.free_df, ndim), *_DF_ABOVE_TWO).exp()
 
+    @property
+    def location_family(self) -> tuple[bool, ...]:
+        """Every column."""
+        return (True,) * self.width
+
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         raw = lifted(raw, x)
+        # What depends on the column alone is computed on tensors of one row; the cells then take five operations.
         scale, df = self.scale(raw.ndim), self.df(raw.ndim)
-        r = (x - raw) / scale
-        peak = torch.lgamma((df + 1.0) / 2.0) - torch.lgamma(df / 2.0) - 0.5 * torch.log(df * math.pi) - scale.log()
-        return peak - 0.5 * (df + 1.0) * torch.log1p(r * r / df)
+        shrink = 1.0 / (scale * torch.sqrt(df))
+        peak = torch.lgamma((df + 1.0) / 2.0) - torch.lgamma(df / 2.0) - 0.5 * math.log(math.pi) + shrink.log()
+        r = (x - raw) * shrink
+        return torch.addcmul(peak, torch.log1p(r * r), df + 1.0, value=-0.5)
 
     def mean(self, raw: Tensor) -> Tensor:
         return raw

@@ -81,7 +81,33 @@ def linear_start(
         return LinearStart(*zeros, torch.zeros(n_latent, head.n_raw), marginal)
     weight, bias = _encoder(pca, read, values, observed, standard, n_latent)
     slope, centre = _decoder(head, marginal, pca, scale, n_latent)
+    head.start(_without_fit(head, values, pca, standard, scale), observed)
     return LinearStart(weight, bias, slope, centre)
+
+
+def _without_fit(
+    head: Likelihood, values: Tensor, pca: LinearGaussian, standard: NDArray[np.float64], scale: NDArray[np.float64]
+) -> Tensor:
+    """The values less what the linear model explains, where a distribution is only moved by the network.
+
+    Its spread is then fitted to what z leaves unexplained. The residuals are those about a draw of z, not about its mean: they are
+    widened by the posterior's own spread.
+    """
+    location = np.array(head.location_family)
+    if not location.any():
+        return values
+    first = np.cumsum([0, *head.coordinates_per_column])[:-1][location]
+    mean, covariance = pca.posterior(standard)
+    loadings = pca.loadings[first]
+    residual = (standard[:, first] - pca.mean[first]) - mean @ loadings.T
+    around = np.einsum("jm,mk,jk->j", loadings, np.atleast_3d(covariance.mean(0))[..., 0], loadings)
+    left = np.nanvar(residual, axis=0)
+    widened = residual * np.sqrt(1.0 + around / np.maximum(left, 1e-12))
+    moved = values.clone()
+    columns = torch.as_tensor(np.flatnonzero(location))
+    unexplained = (pca.mean[first] + np.nan_to_num(widened)) * scale[first]
+    moved[:, columns] = torch.as_tensor(unexplained, dtype=values.dtype)
+    return moved
 
 
 def _fit(standard: NDArray[np.float64], rank: int) -> LinearGaussian | None:
@@ -100,8 +126,7 @@ def _encoder(
     features = read(values, observed).reshape(len(values), -1).double().numpy()
     centre = features.mean(0)
     x = features - centre
-    gram = x.T @ x / len(x) + _RIDGE * np.eye(x.shape[1])
-    slope = np.linalg.solve(gram, x.T @ (mean - mean.mean(0)) / len(x))
+    slope = _ridge(x, mean - mean.mean(0))
     rank = mean.shape[1]
     weight, bias = np.zeros((x.shape[1], 2 * n_latent)), np.zeros(2 * n_latent)
     weight[:, :rank] = slope
@@ -111,6 +136,15 @@ def _encoder(
     spread = np.diagonal(covariance, axis1=-2, axis2=-1).mean(0) + missed
     bias[n_latent : n_latent + rank] = 0.5 * np.log(np.clip(spread, 1e-4, 1.0))
     return torch.as_tensor(weight, dtype=torch.float32), torch.as_tensor(bias, dtype=torch.float32)
+
+
+def _ridge(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ridge regression of y (n, k) on x (n, p), both centred: (p, k), from the smaller of the two Gram matrices."""
+    n, p = x.shape
+    if p <= n:
+        slope: NDArray[np.float64] = np.linalg.solve(x.T @ x / n + _RIDGE * np.eye(p), x.T @ y / n)
+        return slope
+    return np.asarray(x.T @ np.linalg.solve(x @ x.T / n + _RIDGE * np.eye(n), y / n))
 
 
 def _decoder(
