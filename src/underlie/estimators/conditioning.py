@@ -52,7 +52,7 @@ class Evidence:
     ess : array (n,)
         Effective number of draws.
     pareto_k : array (n,)
-        Pareto shape of the weights; above 0.7 the row is not to be trusted.
+        Pareto shape of the weights; above 0.7 the row is not to be trusted. NaN from fewer than 25 draws.
     """
 
     value: Floats
@@ -99,6 +99,11 @@ class Conditioner:
             raw = self._raw(torch.as_tensor(z[i : i + step], dtype=torch.float32, device=self.device)[None, None])
             parts.append((_rows(self.head.mean(raw)), _rows(self.head.variance(raw))))
         mean, variance = np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
+        wrong = np.flatnonzero(~np.isfinite(mean).all(1) | ~np.isfinite(variance).all(1))
+        if len(wrong):
+            raise ValueError(
+                f"z, row {wrong[0]}, is {z[wrong[0]]}: not finite, or so far from the prior N(0, I) that the answer is not."
+            )
         return self.encoder.numeric_moments(mean, variance)
 
     @torch.no_grad()
@@ -150,12 +155,14 @@ class Conditioner:
         return self.encoder.numeric_moments(mean, np.zeros_like(mean))[0]
 
     @torch.no_grad()
-    def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Iterator[tuple[slice, Floats]]:
-        """n draws of every cell from p(x | x_obs) for chunk after chunk of rows: rows, and encoded values (n, rows, columns)."""
+    def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Floats:
+        """n draws of every cell from p(x | x_obs), encoded: (n, rows, columns)."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        for chunk, weighted in self.condition(X, max(n_importance, n), seed):
+        parts = []
+        for _, weighted in self.condition(X, max(n_importance, n), seed):
             z = weighted.resample(n, generator).values["z"]
-            yield chunk.rows, self.head.sample(self._raw(z), generator)[0].double().cpu().numpy()
+            parts.append(self.head.sample(self._raw(z), generator)[0].double().cpu().numpy())
+        return np.concatenate(parts, axis=1)
 
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
         """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
@@ -164,10 +171,10 @@ class Conditioner:
             yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise)
 
     def chunks(self, X: Any, n_draws: int) -> Iterator[Chunk]:
-        """Encode X chunk by chunk, of a length that suits the number of draws per row."""
+        """X, encoded or yet to be, chunk by chunk, of a length that suits the number of draws per row."""
         step = max(1, _CHUNK // (self._width() * n_draws))
         source = as_source(X) if is_source(X) else None
-        whole = self.encoder.encode(X) if source is None else None
+        whole = X if isinstance(X, Encoded) else self.encoder.encode(X) if source is None else None
         n = len(source) if source is not None else len(whole or ())
         for start in range(0, n, step):
             rows = slice(start, min(n, start + step))
@@ -175,7 +182,7 @@ class Conditioner:
                 encoded = self.encoder.encode(source[rows])
             else:
                 assert whole is not None
-                encoded = Encoded(whole.values[rows], None if whole.observed is None else whole.observed[rows])
+                encoded = _some(whole, rows)
             values = torch.as_tensor(encoded.values, dtype=torch.float32, device=self.device)[None, None]
             masks = {}
             if encoded.observed is not None:
@@ -188,6 +195,18 @@ class Conditioner:
     def _width(self) -> int:
         """Numbers per row and draw where the model is widest, roughly."""
         return max(self.head.n_raw, self.head.n_coordinates, self.head.n_features, 64)
+
+
+def incomplete(encoded: Encoded) -> tuple[NDArray[np.intp], Encoded]:
+    """Rows with missing cells: their positions, and the rows."""
+    if encoded.observed is None:
+        return np.empty(0, dtype=np.intp), _some(encoded, slice(0, 0))
+    rows = np.flatnonzero(~encoded.observed.all(axis=1))
+    return rows, _some(encoded, rows)
+
+
+def _some(encoded: Encoded, rows: slice | NDArray[np.intp]) -> Encoded:
+    return Encoded(encoded.values[rows], None if encoded.observed is None else encoded.observed[rows])
 
 
 def normal_draws(n_draws: int, width: int, seed: int) -> torch.Tensor:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from underlie.data import Encoded, Encoder, as_source
 from underlie.data.sources import is_source, sample_rows
 from underlie.engine import ResidentRows, Rows, StreamedRows
-from underlie.estimators.base import as_generator
 from underlie.models.start import START_ROWS
 
 #: A source whose encoded values take at most this many bytes is read into memory once.
 _RESIDENT_BYTES = 1 << 30
+#: Excess kurtosis from which a continuous column is given Student's t.
+_HEAVY = 4.0
+_MAX_EPOCHS, _MAX_STEPS, _PATIENCE = 400, 12_000, 30
 
 
 @final
@@ -35,6 +37,40 @@ class StartRows:
 
     encoded: Encoded
     coordinates: NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True)
+class Pace:
+    """How fast and how long to train: what "auto" stands for in ``batch_size``, ``max_epochs`` and ``patience``."""
+
+    batch_size: int
+    max_epochs: int
+    patience: int
+
+    @classmethod
+    def of(cls, n: int, batch_size: int | str, max_epochs: int | str, patience: int | str) -> Pace:
+        """The pace for n rows."""
+        batch = min(512, max(32, n // 12)) if isinstance(batch_size, str) else int(batch_size)
+        most = max(1, _MAX_STEPS // max(1, n // batch))
+        epochs = min(_MAX_EPOCHS, most) if isinstance(max_epochs, str) else int(max_epochs)
+        wait = min(_PATIENCE, max(3, epochs // 8)) if isinstance(patience, str) else int(patience)
+        return cls(batch, epochs, wait)
+
+
+def heavy_tails(encoded: Encoded, row_shape: tuple[int, ...]) -> list[bool]:
+    """Which columns of a table have an excess kurtosis above 4; no pixel of an image has, by decision.
+
+    A uniform distribution has -1.2, a normal one 0, an exponential one 6. Pixels are judged by their values, not by their tails.
+    """
+    n_columns = encoded.values.shape[1]
+    if len(row_shape) != 1:
+        return [False] * n_columns
+    x = encoded.values if encoded.observed is None else np.where(encoded.observed, encoded.values, np.nan)
+    centred = x - np.nanmean(x, axis=0)
+    spread = np.nanmean(centred**2, axis=0)
+    standard = np.divide(centred**2, spread, out=np.zeros_like(centred), where=spread > 0)
+    return list(np.nanmean(standard**2, axis=0) - 3.0 > _HEAVY)
 
 
 def start_rows(X: Any, encoder: Encoder) -> StartRows:
@@ -88,8 +124,3 @@ def torch_device(device: Any) -> torch.device:
             "use device='auto' or 'cpu', or install a build of PyTorch for your GPU."
         )
     return torch.device(device)
-
-
-def seed_of(random_state: Any) -> int:
-    """One seed from an int, a generator or None."""
-    return int(as_generator(random_state).integers(2**31 - 1))

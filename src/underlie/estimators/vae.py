@@ -6,21 +6,20 @@ import copy
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from underlie import nn as unn
-from underlie.distributions import Likelihood, likelihood_for
+from underlie.distributions import Likelihood, likelihood_for, settled
 from underlie.engine import Rows, Settings, train
-from underlie.estimators.base import LatentVariableModel, as_generator, checked_count
-from underlie.estimators.conditioning import Conditioner, Evidence
-from underlie.estimators.feeding import engine_rows, mean_log_scale, seed_of, start_rows, torch_device
+from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
+from underlie.estimators.conditioning import Conditioner, Evidence, incomplete
+from underlie.estimators.feeding import Pace, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
 from underlie.estimators.parameters import (
     check_likelihood,
     check_number,
@@ -34,6 +33,7 @@ from underlie.models.start import LinearStart, linear_start
 from underlie.models.vae import vae
 
 Floats = NDArray[np.float64]
+RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 @final
@@ -56,23 +56,24 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Widths of the encoder's hidden layers; the decoder has them in reverse.
     likelihood : str or dict
         "auto": each column by its kind (normal, lognormal, negative_binomial, bernoulli, categorical, ordinal,
-        continuous_bernoulli). A name for all columns, or a dict from column to name.
+        continuous_bernoulli), and student_t for continuous columns of tables whose excess kurtosis is above 4: a few outliers
+        would otherwise dominate a normal likelihood. A name for all columns, or a dict from column to name.
     beta : float
         Weight of the divergence (beta-VAE); 1 is the evidence lower bound.
-    n_draws : int
+    n_draws : int or "auto"
         Draws of z per row and step. One maximises the evidence lower bound; K > 1 the importance-weighted bound of Burda et al.
-        (2016), tighter and K times dearer, which serves imputation.
+        (2016), tighter and dearer, which serves imputation. "auto" is 8 for tables with missing cells and beta = 1, else 1.
     n_replicates : int
         Models trained side by side as one computation, each with its own start, held-out rows and end. The best on its
         held-out rows answers; `replicate` gives the others.
-    max_epochs : int
-        Passes over the data at most.
-    batch_size : int
-        Rows per step at most.
+    max_epochs : int or "auto"
+        Passes over the data at most. "auto" is 400, or fewer where that would take more than 12,000 steps.
+    batch_size : int or "auto"
+        Rows per step at most. "auto" is a twelfth of the rows, between 32 and 512.
     learning_rate : float
         Of AdamW; it falls along a half cosine to a tenth.
-    patience : int
-        Epochs without a better held-out bound after which training stops.
+    patience : int or "auto"
+        Epochs without a better held-out bound after which training stops. "auto" is 30, or an eighth of ``max_epochs`` if less.
     valid_fraction : float
         Share of the rows held out for that.
     activation : {"relu", "silu", "gelu"}
@@ -85,7 +86,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Overrides the inferred kind of columns, see `Schema`.
     device : str
         "auto" uses a GPU where there is one.
-    random_state : int, RandomState or None
+    random_state : int, Generator, RandomState or None
         Seeds everything. Replicate r is the same whatever the number of replicates.
     verbose : bool
         Whether to show a progress bar on a terminal.
@@ -98,6 +99,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Its two halves.
     history_ : dict of array (n_replicates, epochs + 1)
         ``train`` and ``valid``: mean bound per row in nats, on the scale of the data. Epoch 0 is the start.
+    likelihood_ : dict of str
+        The likelihood of each column.
     best_replicate_ : int
         Replicate with the highest held-out bound.
     best_epoch_ : array (n_replicates,)
@@ -134,6 +137,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     best_replicate_: int
     best_epoch_: NDArray[np.int_]
     valid_bound_: NDArray[np.float64]
+    likelihood_: dict[str | int, str]
     restarts_: NDArray[np.int_]
 
     def __init__(
@@ -143,19 +147,19 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         hidden: Sequence[int] = (128, 128),
         likelihood: str | Mapping[str | int, str] = "auto",
         beta: float = 1.0,
-        n_draws: int = 1,
+        n_draws: int | Literal["auto"] = "auto",
         n_replicates: int = 1,
-        max_epochs: int = 400,
-        batch_size: int = 128,
+        max_epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 2e-3,
-        patience: int = 30,
+        patience: int | Literal["auto"] = "auto",
         valid_fraction: float = 0.1,
         activation: str = "relu",
         encoder: Network = "mlp",
         decoder: Network = "mlp",
         kinds: Any = None,
         device: str = "auto",
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: bool = True,
     ) -> None:
         self.n_latent = n_latent
@@ -211,18 +215,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
 
     def _train(self, X: Any, device: torch.device, seeds: list[int]) -> None:
         head, start, rows = self._prepare(X, device)
+        pace = Pace.of(len(rows), self.batch_size, self.max_epochs, self.patience)
+        n_draws = self.n_draws
+        if n_draws == "auto":
+            n_draws = 8 if self._with_mask and self.beta == 1.0 and len(self.encoder_.row_shape) == 1 else 1
         settings = Settings(
-            self.max_epochs,
-            self.batch_size,
+            pace.max_epochs,
+            pace.batch_size,
             self.learning_rate,
-            self.patience,
+            pace.patience,
             self.valid_fraction,
-            self.n_draws,
+            n_draws,
             max_norm=float(head.width),
             device=device,
             verbose=self.verbose,
         )
-        objective = partial(elbo, beta=self.beta) if self.n_draws == 1 else importance_bound
+        objective = partial(elbo, beta=self.beta) if n_draws == 1 else importance_bound
         trained = train(partial(self._build, head, start), objective, rows, settings, seeds, "VAE")
         offset = mean_log_scale(self.encoder_, rows)
         self.model_ = trained.model
@@ -239,20 +247,25 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
         observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
         self._with_mask = any(column.missing for column in self.schema_)
-        head = likelihood_for(self.schema_, self.likelihood)
+        self.likelihood_ = settled(self.schema_, self.likelihood, heavy_tails(first.encoded, self.encoder_.row_shape))
+        head = likelihood_for(self.schema_, self.likelihood_)
         self._build(head, None, torch.Generator().manual_seed(0))  # networks that do not fit the data are refused here
         start = linear_start(head, unn.Read(head, self._with_mask), values, observed, first.coordinates, self.n_latent)
         return head, start, engine_rows("x", X, self.encoder_, device)
 
     def _build(self, head: Likelihood, start: LinearStart | None, generator: torch.Generator) -> LatentModel:
-        """One replicate; the two graphs are in `underlie.models.vae`."""
+        """One replicate, on the generator's device; the two graphs are in `underlie.models.vae`."""
+        device = generator.device
+        if device.type != "cpu":  # weights are drawn where the start is computed
+            seed = torch.randint(2**31 - 1, (1,), generator=generator, device=device)
+            generator = torch.Generator().manual_seed(int(seed))
         networks = Networks(self.encoder_.row_shape, tuple(self.hidden), self.activation, self.encoder, self.decoder)
         n_in = unn.Read(head, self._with_mask).width
         encoder = networks.build_encoder(n_in, 2 * self.n_latent, generator, with_mask=self._with_mask)
         decoder = networks.build_decoder(self.n_latent, head.n_raw, generator)
         if start is not None:
             start.apply(encoder, decoder)
-        return vae(head, self.n_latent, encoder, decoder, with_mask=self._with_mask)
+        return vae(head, self.n_latent, encoder, decoder, with_mask=self._with_mask).to(device)
 
     def _settle(self, best: int) -> None:
         """Answer queries with one replicate."""
@@ -263,7 +276,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.n_latent)
+        return self._conditioner.n_latent
 
     # ---- the latent space ----
     def transform(self, X: Any) -> Floats:
@@ -291,7 +304,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         -------
         Like the data of `fit`, m rows.
         """
-        return self.encoder_.from_numeric(self.moments(Z)[0])
+        return self.encoder_.from_numeric(self.moments(Z)[0], like=Z)
 
     def moments(self, z: Any) -> tuple[Floats, Floats]:
         """E[x | z] and Var[x | z], in the units of the data.
@@ -307,15 +320,27 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         """
         conditioner = self._fitted()
         z = np.asarray(z, dtype=float)
-        if z.ndim != 2 or z.shape[1] != self.n_latent:
-            raise ValueError(f"z must have shape (m, {self.n_latent}), got {z.shape}.")
+        if z.ndim != 2 or len(z) == 0 or z.shape[1] != conditioner.n_latent:
+            raise ValueError(f"z must have shape (m, {conditioner.n_latent}) and at least one row, got {z.shape}.")
         return conditioner.moments(z)
 
-    def sample_latent(self, n: int, random_state: Any = None) -> Floats:
-        """n draws from the prior N(0, I): (n, n_latent)."""
-        return as_generator(random_state).standard_normal((checked_count(n, "n"), self.n_latent))
+    def sample_latent(self, n: int = 1, random_state: RandomState = None) -> Floats:
+        """Draw z from its prior N(0, I).
 
-    def posterior(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Bunch:
+        Parameters
+        ----------
+        n : int
+        random_state : int, Generator, RandomState or None
+            None: that of the estimator.
+
+        Returns
+        -------
+        array (n, n_latent)
+        """
+        self._fitted()
+        return self._rng(random_state).standard_normal((checked_count(n, "n"), self._n_features_out))
+
+    def posterior(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Posterior:
         r"""Means and variances of z given what is observed in each row, :math:`p(z \mid x_{obs})`, by importance sampling.
 
         Parameters
@@ -323,37 +348,36 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         X : like the data of `fit`, n rows
         n_importance : int
             Draws per row from the guide; 0 gives the guide's own moments.
-        random_state : int
-            Seeds the draws.
+        random_state : int, Generator, RandomState or None
+            Seeds the draws. None: that of the estimator.
 
         Returns
         -------
-        Bunch
+        Posterior
             ``mean`` and ``variance``, (n, n_latent) each.
         """
         conditioner = self._fitted()
-        if n_importance == 0:
-            mean, variance = conditioner.encode(X)
-        else:
-            mean, variance = conditioner.posterior(X, n_importance, random_state)
-        return Bunch(mean=mean, variance=variance)
+        if is_whole(n_importance) and n_importance == 0:
+            return Posterior(*conditioner.encode(X))
+        n_importance = checked_count(n_importance, "n_importance")
+        return Posterior(*conditioner.posterior(X, n_importance, self._seed(random_state)))
 
     # ---- the data space ----
-    def sample(self, n: int = 1, random_state: Any = None) -> Any:
+    def sample(self, n: int = 1, random_state: RandomState = None) -> Any:
         """n new rows by ancestral sampling, z from its prior and x from p(x | z).
 
         Parameters
         ----------
         n : int
             Number of rows.
-        random_state : int, RandomState or None
-            Seeds the draws.
+        random_state : int, Generator, RandomState or None
+            Seeds the draws. None: that of the estimator.
 
         Returns
         -------
         Like the data of `fit`, n rows.
         """
-        return self._fitted().sample(checked_count(n, "n"), seed_of(random_state))
+        return self._fitted().sample(checked_count(n, "n"), self._seed(random_state))
 
     def reconstruct(self, X: Any) -> Any:
         """Each row as the model sees it: E[x | z] at the mean of q(z | x), missing cells included.
@@ -366,9 +390,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         -------
         Like X.
         """
-        return self.inverse_transform(self.transform(X))
+        return self.encoder_.from_numeric(self.moments(self.transform(X))[0], like=X)
 
-    def impute(self, X: Any, n_draws: int | None = None, *, n_importance: int = 512, random_state: int = 0) -> Any:
+    def impute(self, X: Any, n_draws: int | None = None, *, n_importance: int = 512, random_state: RandomState = 0) -> Any:
         r"""Fill in what is missing: one best value, or several draws that show how uncertain it is.
 
         One value: :math:`E[x_{mis} \mid x_{obs}]` for numeric columns, the most probable level for discrete ones. Draws: from
@@ -382,8 +406,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             Number of completed copies.
         n_importance : int
             Draws per row and from the guide, weighted by how well they explain what was observed.
-        random_state : int
-            Seeds the draws.
+        random_state : int, Generator, RandomState or None
+            Seeds the draws. None: that of the estimator.
 
         Returns
         -------
@@ -394,15 +418,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ----------
         Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets.
         """
-        conditioner = self._fitted()
-        if n_draws is None:
-            best = self.encoder_.encoded_from_numeric(conditioner.expected(X, n_importance, random_state))
-            return self.encoder_.fill(X, best)
-        parts = list(conditioner.draws(X, checked_count(n_draws, "n_draws"), n_importance, random_state))
-        return [self.encoder_.fill(X, np.concatenate([values[d] for _, values in parts])) for d in range(n_draws)]
+        conditioner, seed = self._fitted(), self._seed(random_state)
+        checked_count(n_importance, "n_importance")
+        n_copies = 1 if n_draws is None else checked_count(n_draws, "n_draws")
+        encoded = self.encoder_.encode(X)
+        rows, holed = incomplete(encoded)
+        completed = np.full((n_copies, *encoded.values.shape), np.nan)
+        if len(rows) and n_draws is None:
+            expected = conditioner.expected(holed, n_importance, seed)
+            completed[0, rows] = self.encoder_.encoded_from_numeric(expected)
+        elif len(rows):
+            completed[:, rows] = conditioner.draws(holed, n_copies, n_importance, seed)
+        tables = [self.encoder_.fill(X, values) for values in completed]
+        return tables[0] if n_draws is None else tables
 
     # ---- likelihood ----
-    def score_samples(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Floats:
+    def score_samples(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Floats:
         r"""Log-likelihood of each row, :math:`\log p(x_{obs})`, in nats on the scale of the data.
 
         Estimated by importance sampling, :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s \mid x)`, which is too low on average, by
@@ -414,8 +445,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             Only what is observed counts.
         n_importance : int
             Draws per row.
-        random_state : int
-            Seeds the draws.
+        random_state : int, Generator, RandomState or None
+            Seeds the draws. None: that of the estimator.
 
         Returns
         -------
@@ -426,9 +457,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ImportanceSamplingWarning
             If more than a tenth of the rows have a Pareto k above 0.7.
         """
-        return self.log_likelihood(X, n_importance=n_importance, random_state=random_state).value
+        n_importance = checked_count(n_importance, "n_importance")
+        return self._fitted().evidence(X, n_importance, self._seed(random_state)).value
 
-    def log_likelihood(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Evidence:
+    def log_likelihood(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Evidence:
         """As `score_samples`, with the Monte-Carlo standard error, effective sample size and Pareto k of each row.
 
         Returns
@@ -440,19 +472,25 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ----------
         Burda, Grosse & Salakhutdinov (2016), Importance weighted autoencoders.
         """
-        return self._fitted().evidence(X, checked_count(n_importance, "n_importance"), random_state)
+        if checked_count(n_importance, "n_importance") < 2:
+            raise ValueError("n_importance must be at least 2 here: one draw has no standard error.")
+        return self._fitted().evidence(X, n_importance, self._seed(random_state))
 
-    def anomaly_score(self, X: Any, *, n_importance: int = 128, random_state: int = 0) -> Floats:
-        """Minus the log-likelihood of each row per observed cell, in nats: higher is stranger.
+    def anomaly_score(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Floats:
+        """How surprising each row is: minus its log-likelihood. Higher is more anomalous.
+
+        A row with fewer observed cells has a density of fewer dimensions; compare rows with the same cells observed.
 
         Parameters
         ----------
         X : like the data of `fit`, n rows
+        n_importance, random_state
+            As for `score_samples`.
 
         Returns
         -------
         array (n,)
-            Rows with nothing observed have 0.
+            Nats; near 0 for a row with nothing observed.
         """
         return -self.score_samples(X, n_importance=n_importance, random_state=random_state)
 
@@ -460,28 +498,29 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     def replicate(self, r: int) -> VAE:
         """The same estimator answering with replicate r instead of the best."""
         check_is_fitted(self)
-        if not 0 <= r < self.n_replicates:
-            raise ValueError(f"r must lie between 0 and {self.n_replicates - 1}, got {r}.")
+        last = len(self.valid_bound_) - 1
+        if not is_whole(r) or not 0 <= r <= last:
+            raise ValueError(f"r must be a whole number between 0 and {last}, got {r!r}.")
         other = copy.copy(self)
         other._settle(r)
         return other
 
     def score_replicates(self, X: Any) -> Floats:
         """Mean log-likelihood per row of each replicate, in nats: (n_replicates,). Report its mean and spread."""
-        return np.array([self.replicate(r).score(X) for r in range(self.n_replicates)])
+        return np.array([self.replicate(r).score(X) for r in range(len(self.valid_bound_))])
 
     # ---- saving ----
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        learned = ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "best_replicate_")
+        learned = ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "best_replicate_", "likelihood_")
         state = {name: getattr(self, name) for name in learned} | {"with_mask": self._with_mask}
         return state, {name: tensor for name, tensor, _ in unn.tensors(self.model_)}
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._with_mask = bool(state.pop("with_mask"))
         best = int(state.pop("best_replicate_"))
-        for name in ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_"):
+        for name in ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "likelihood_"):
             setattr(self, name, state[name])
-        head = likelihood_for(self.schema_, self.likelihood)
+        head = likelihood_for(self.schema_, self.likelihood_)
         blank = [self._build(head, None, torch.Generator().manual_seed(0)) for _ in range(self.n_replicates)]
         self.model_ = unn.stack(blank).eval()
         unn.fill(self.model_, arrays)
@@ -491,18 +530,27 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         check_is_fitted(self)
         return self._conditioner
 
+    def _rng(self, random_state: RandomState) -> np.random.Generator:
+        return as_generator(self.random_state if random_state is None else random_state)
+
+    def _seed(self, random_state: RandomState) -> int:
+        return int(self._rng(random_state).integers(2**31 - 1))
+
 
 def _check_parameters(model: VAE) -> torch.device:
     """Refuse parameters that cannot be used, before any work; the device that was asked for."""
-    for name in ("n_latent", "n_draws", "n_replicates", "max_epochs", "batch_size", "patience"):
+    for name in ("n_latent", "n_replicates"):
         checked_count(getattr(model, name), name)
+    for name in ("n_draws", "max_epochs", "batch_size", "patience"):
+        if getattr(model, name) != "auto":
+            checked_count(getattr(model, name), name)
     check_widths(model.hidden, "hidden")
     check_number(model.beta, "beta", 0.0)
     check_number(model.learning_rate, "learning_rate", 0.0, above=True)
     check_number(model.valid_fraction, "valid_fraction", 0.0, 0.9)
     check_likelihood(model.likelihood)
     check_networks(model.activation, model.encoder, model.decoder)
-    if model.n_draws > 1 and model.beta != 1.0:
+    if model.n_draws not in (1, "auto") and model.beta != 1.0:
         raise ValueError(
             f"beta is {model.beta!r} with n_draws={model.n_draws}: the importance-weighted bound has no beta; "
             "set one of them to 1."
