@@ -100,9 +100,11 @@ def engine_rows(name: str, X: Any, encoder: Encoder, device: torch.device) -> Ro
 def mean_log_scale(encoder: Encoder, rows: Rows) -> float:
     """Mean over rows of log |d encoded / d data|: what turns bounds on the encoded scale into bounds on the data's."""
     observed = None
-    if isinstance(rows, ResidentRows) and "x" in rows.observed:
+    if isinstance(rows, StreamedRows):  # a sample is enough for the share of missing cells
+        observed = encoder.encode(sample_rows(rows.source, START_ROWS)).observed
+    elif isinstance(rows, ResidentRows) and "x" in rows.observed:
         observed = rows.observed["x"].cpu().numpy()
-    return float(np.mean(encoder.log_abs_det(observed, len(rows) if observed is not None else 1)))
+    return float(np.mean(encoder.log_abs_det(observed, 1 if observed is None else len(observed))))
 
 
 def torch_device(device: Any) -> torch.device:

@@ -64,9 +64,10 @@ def kinds_to_encode(X: Any, likelihood: str | Mapping[str | int, str], kinds: Ki
         warnings.simplefilter("ignore", DataWarning)  # the encoder proper gives it again
         schema = Encoder.fit(X, kinds).schema
     asked = kinds_for(likelihood, schema)
-    if isinstance(asked, str):
-        asked = dict.fromkeys(schema.names, asked)
-    return {**(asked or {}), **(kinds or {})}
+    if not kinds or not asked:
+        return asked or kinds
+    each = dict.fromkeys(schema.names, asked) if isinstance(asked, str) else asked
+    return {**each, **kinds}
 
 
 @contextmanager

@@ -79,9 +79,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     activation : {"relu", "silu", "gelu"}
         Of the hidden layers.
     encoder, decoder : {"mlp", "conv"} or nn.Module
-        Networks. A module of your own as the encoder maps rows (of shape (batch, columns), or images; with missing cells
-        (batch, 2 columns), values then mask) to features of any width; as the decoder it maps (batch, n_latent) to the
-        numbers that the likelihood needs, one per column for most.
+        Networks. A module of your own as the encoder maps rows (of shape (batch, columns), or images; a categorical column
+        is one indicator per level; with missing cells a mask of the columns follows, in one axis) to features of any
+        width; as the decoder it maps (batch, n_latent) to the numbers that the likelihood needs, one per column for
+        most. Each replicate trains a copy, with new starting weights from its layers' ``reset_parameters``.
     kinds : dict or str, optional
         Overrides the inferred kind of columns, see `Schema`.
     device : str
@@ -259,7 +260,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         if device.type != "cpu":  # weights are drawn where the start is computed
             seed = torch.randint(2**31 - 1, (1,), generator=generator, device=device)
             generator = torch.Generator().manual_seed(int(seed))
-        networks = Networks(self.encoder_.row_shape, tuple(self.hidden), self.activation, self.encoder, self.decoder)
+        shape, n_rows = self.encoder_.row_shape, 1 if self.batch_size == 1 else 2
+        networks = Networks(shape, tuple(self.hidden), self.activation, self.encoder, self.decoder, n_rows)
         n_in = unn.Read(head, self._with_mask).width
         encoder = networks.build_encoder(n_in, 2 * self.n_latent, generator, with_mask=self._with_mask)
         decoder = networks.build_decoder(self.n_latent, head.n_raw, generator)

@@ -32,6 +32,8 @@ class Networks:
         Of an MLP.
     encoder, decoder : {"mlp", "conv"} or nn.Module
         What to build, or the user's own network, copied for each replicate.
+    n_rows : int
+        Rows on which a user's network is tried, in the mode for training.
     """
 
     row_shape: tuple[int, ...]
@@ -39,6 +41,7 @@ class Networks:
     activation: str
     encoder: Network
     decoder: Network
+    n_rows: int = 2
 
     def __post_init__(self) -> None:
         check_networks(self.activation, self.encoder, self.decoder)
@@ -57,8 +60,9 @@ class Networks:
             return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask)
         assert isinstance(self.encoder, nn.Module)
         shape = self.row_shape if n_in == n_cells and not with_mask else (n_in,)
-        features = Foreign([_fresh(self.encoder, generator)], shape)
-        return nn.Sequential(features, Affine([_width(features, n_in, "encoder")], n_out, generator))
+        module = _fresh(self.encoder, generator)
+        width = _width(module, shape, self.n_rows, "encoder")
+        return nn.Sequential(Foreign([module], shape), Affine([width], n_out, generator))
 
     def build_decoder(self, n_latent: int, n_raw: int, generator: torch.Generator) -> nn.Module:
         """A network from z, (R, S, B, n_latent), to the likelihood's raw numbers, (R, S, B, n_raw)."""
@@ -67,10 +71,12 @@ class Networks:
         if self.decoder == "conv":
             return ConvDecoder(n_latent, self.row_shape, n_raw, generator)
         assert isinstance(self.decoder, nn.Module)
-        network = Foreign([_fresh(self.decoder, generator)], (n_latent,))
-        if (width := _width(network, n_latent, "decoder")) != n_raw:
-            raise ValueError(f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer.")
-        return network
+        module = _fresh(self.decoder, generator)
+        if (width := _width(module, (n_latent,), self.n_rows, "decoder")) != n_raw:
+            raise ValueError(
+                f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer."
+            )
+        return Foreign([module], (n_latent,))
 
 
 def check_networks(activation: object, encoder: object, decoder: object) -> None:
@@ -100,15 +106,19 @@ def _fresh(module: nn.Module, generator: torch.Generator) -> nn.Module:
     return module
 
 
-def _width(network: Foreign, n_in: int, side: str) -> int:
-    """Width of a user's network's output, from a trial on two rows."""
-    trial: Tensor = torch.zeros(1, 1, 2, n_in)
-    was_training = network.training
-    network.eval()
+def _width(module: nn.Module, in_shape: tuple[int, ...], n_rows: int, side: str) -> int:
+    """Numbers per row that a user's network gives, from a trial of a copy of it."""
+    trial = copy.deepcopy(module).train()
+    shape = (n_rows, *in_shape)
     try:
-        with torch.no_grad():
-            out = network(trial)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"{side} cannot read rows of shape (2, {', '.join(map(str, network.in_shape))}): {error}") from error
-    network.train(was_training)
-    return int(out.shape[-1])
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            out: object = trial(torch.zeros(shape))
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise ValueError(
+            f"{side} fails on a batch of shape {shape}, rows first; change its first layer, or raise batch_size if it "
+            f"needs more rows. It said: {error}"
+        ) from error
+    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != n_rows:
+        found = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        raise ValueError(f"{side} must map {n_rows} rows to a tensor of {n_rows} rows, but gave {found}.")
+    return out[0].numel()
