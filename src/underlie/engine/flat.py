@@ -45,11 +45,11 @@ class Flat:
             t.grad = self.grad[start:stop].view(t.shape)
             self._grads.append(t.grad.view(n_replicates, -1))
             start = stop
+        self._used = start
 
     def of_replicate(self, flat: Tensor, replicate: int) -> list[Tensor]:
         """One replicate's share of a tensor laid out like ``value``: views of it."""
-        used = flat[: sum(g.numel() for g in self._grads)]
-        parts = used.split([g.numel() for g in self._grads])
+        parts = flat[: self._used].split([g.numel() for g in self._grads])
         return [part.view(g.shape)[replicate] for part, g in zip(parts, self._grads, strict=True)]
 
     def zero_grad(self) -> None:
@@ -62,7 +62,8 @@ class Flat:
     @torch.no_grad()
     def clip(self, max_norm: float) -> None:
         """Scale each replicate's gradient down to the Euclidean norm ``max_norm``, on its own."""
-        parts = [self.grad[None]] if len(self.foreign) == 1 else self._grads
+        # Without the padding, whose length would change the order of the norm's sum with the number of replicates.
+        parts = [self.grad[None, : self._used]] if len(self.foreign) == 1 else self._grads
         norm = torch.linalg.vector_norm(torch.cat(parts, dim=1), dim=1, keepdim=True)
         torch._foreach_mul_(parts, [(max_norm / norm).clamp(max=1.0)] * len(parts))
         for own in self.foreign:
