@@ -242,7 +242,7 @@ class Codec:
     def numeric(self, raw: NDArray[Any], missing: Mask | None) -> Floats:
         """Numeric matrix of a raw matrix."""
         if [kind for kind, _ in self.groups] == ["continuous"]:
-            return np.array(raw, dtype=np.float64)
+            return np.asarray(raw, dtype=np.float64)
         return self.numeric_from_encoded(self.encode(raw, missing), missing, raw)
 
     def numeric_from_encoded(self, values: Floats, missing: Mask | None, raw: NDArray[Any]) -> Floats:

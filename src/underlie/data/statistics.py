@@ -70,15 +70,15 @@ def column_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
     unit = _power_of_two(low, high)
     total = np.zeros(n_columns)
     for rows in row_blocks(n, n_columns):
-        total += np.nansum(np.asarray(X[rows], dtype=np.float64) / unit, axis=0)
+        total += _observed_sum(_in_units(np.asarray(X[rows], dtype=np.float64), unit))
     centre = total / observed
     first, second = np.zeros(n_columns), np.zeros(n_columns)
     two_valued = low < high
     for rows in row_blocks(n, n_columns):
         block = np.asarray(X[rows], dtype=np.float64)
-        deviation = block / unit - centre
-        first += np.nansum(deviation, axis=0)
-        second += np.nansum(np.square(deviation), axis=0)
+        deviation = _in_units(block, unit) - centre
+        first += _observed_sum(deviation)
+        second += _observed_sum(np.square(deviation, out=deviation))
         if two_valued.any():
             two_valued &= ((block == low) | (block == high) | np.isnan(block)).all(axis=0)
     shift = first / observed
@@ -107,13 +107,27 @@ def _extremes(
     whole = X.dtype.kind in "iub"
     for rows in row_blocks(*X.shape):
         block = np.asarray(X[rows], dtype=np.float64)
-        low = np.fmin(low, np.fmin.reduce(block, axis=0))
-        high = np.fmax(high, np.fmax.reduce(block, axis=0))
-        missing = np.isnan(block)
-        observed += len(block) - np.count_nonzero(missing, axis=0)
+        lowest = block.min(axis=0)
+        if np.isnan(lowest).any():
+            lowest, highest = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+            observed += len(block) - np.count_nonzero(np.isnan(block), axis=0)
+        else:  # complete: the plain reductions are several times faster
+            highest = block.max(axis=0)
+            observed += len(block)
+        low, high = np.fmin(low, lowest), np.fmax(high, highest)
         if not whole and integer.any():
-            integer &= ((np.rint(block) == block) | missing).all(axis=0)
+            integer &= ((np.rint(block) == block) | np.isnan(block)).all(axis=0)
     return low, high, observed, integer
+
+
+def _observed_sum(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of each column's observed cells. Where the plain sum is a number, nothing was missing."""
+    total = block.sum(axis=0)
+    return np.nansum(block, axis=0) if np.isnan(total).any() else total
+
+
+def _in_units(block: NDArray[np.float64], unit: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return block if isinstance(unit, float) else block / unit
 
 
 def _power_of_two(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64] | float:
