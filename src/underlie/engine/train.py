@@ -42,7 +42,8 @@ class Settings:
     max_epochs : int
         Passes over the data at most.
     batch_size : int
-        Rows per step at most. Batches of an epoch differ in size by at most one row, so none is ever of one row alone.
+        Rows per step at most, at least 2. Batches of an epoch differ in size by at most one row, and none is ever of one
+        row alone, which batch normalisation could not work with (so with 2, the odd row makes one of three).
     learning_rate : float
         Of AdamW; it falls to a tenth along a half cosine over ``max_epochs``.
     patience : int
@@ -128,6 +129,8 @@ def train(build: Build, objective: Objective, rows: Rows, settings: Settings, se
     ------
     FloatingPointError
         When every replicate diverged and could not be restarted.
+    KeyboardInterrupt
+        When the user stopped training before there was anything to keep; later the best so far is returned.
     """
     run = _Run(build, objective, rows, settings, seeds)
     interrupted = False
@@ -140,6 +143,8 @@ def train(build: Build, objective: Objective, rows: Rows, settings: Settings, se
                 if run.finished():
                     break
         except KeyboardInterrupt:
+            if not run.has_learned():
+                raise
             interrupted = True
     return run.result(interrupted)
 
@@ -173,7 +178,9 @@ class _Run:
         return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
 
     def _valid_draws(self) -> int:
-        """Draws per held-out row: enough that a few rows still give a steady figure."""
+        """Draws per held-out row: as in training, which the bound may depend on, or more where one draw is too noisy."""
+        if self.settings.n_draws > 1:
+            return self.settings.n_draws
         return max(1, min(16, 1000 // max(1, self.valid_rows.shape[1])))
 
     def _noise(self, n_rows: int, n_draws: int) -> dict[str, Tensor]:
@@ -197,7 +204,7 @@ class _Run:
         n = self.train_rows.shape[1]
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         index = torch.gather(self.train_rows, 1, order)
-        batches = index.tensor_split(max(1, math.ceil(n / s.batch_size)), dim=1)
+        batches = index.tensor_split(max(1, min(math.ceil(n / s.batch_size), n // 2)), dim=1)
         per_batch = s.n_draws * batches[0].shape[1] * max(1, sum(self.latent.values()))
         block = max(1, _NOISE_BLOCK // per_batch)
         total = torch.zeros(len(self.generators), device=s.device)
@@ -257,6 +264,10 @@ class _Run:
                 torch._foreach_copy_(slices(self.model, len(self.generators))[replicate], slices(fresh, 1)[0])
         self.optimizer.forget(replicate)
 
+    def has_learned(self) -> bool:
+        """Whether any replicate has weights worth keeping."""
+        return bool(np.isfinite(self.best.value).any())
+
     def finished(self) -> bool:
         """Whether every replicate has stopped."""
         return bool(self.stopped.all())
@@ -267,7 +278,7 @@ class _Run:
 
     def result(self, interrupted: bool) -> Trained:
         """Every replicate with its best weights; warns of what the user should know."""
-        if not np.isfinite(self.best.value).any():
+        if not self.has_learned():
             raise FloatingPointError(
                 f"training diverged in all {len(self.generators)} replicates, {_MAX_RESTARTS} restarts each; "
                 "use a smaller learning_rate, or look for columns with extreme outliers."
