@@ -123,7 +123,7 @@ def _extremes(
 def _observed_sum(block: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of each column's observed cells. Where the plain sum is a number, nothing was missing."""
     total = block.sum(axis=0)
-    return np.nansum(block, axis=0) if np.isnan(total).any() else total
+    return np.asarray(np.nansum(block, axis=0) if np.isnan(total).any() else total)
 
 
 def _in_units(block: NDArray[np.float64], unit: NDArray[np.float64] | float) -> NDArray[np.float64]:

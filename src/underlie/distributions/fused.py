@@ -14,11 +14,23 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+def rsample_and_kl(raw: Tensor, noise: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    """Draw and divergence of a Gaussian guide, see `RsampleAndKL`."""
+    both: tuple[Tensor, Tensor] = RsampleAndKL.apply(raw, noise, bound)  # type: ignore[no-untyped-call]
+    return both
+
+
+def normal_log_prob(mu: Tensor, peak: Tensor, x: Tensor) -> Tensor:
+    """Normal log-density, see `NormalLogProb`."""
+    cells: Tensor = NormalLogProb.apply(mu, peak, x)  # type: ignore[no-untyped-call]
+    return cells
+
+
 class RsampleAndKL(torch.autograd.Function):
     r"""z = mu + sd × noise, and :math:`(\mu^2 + \sigma^2 - 1)/2 - \log\sigma` per coordinate, with log sd = b tanh(u / b)."""
 
     @staticmethod
-    def forward(ctx: Any, raw: Tensor, noise: Tensor, bound: float) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(ctx: Any, raw: Tensor, noise: Tensor, bound: float) -> tuple[Tensor, Tensor]:
         mu, free = raw.chunk(2, dim=-1)
         share = torch.tanh(free * (1.0 / bound))
         sd = (share * bound).exp()
@@ -43,7 +55,7 @@ class NormalLogProb(torch.autograd.Function):
     r"""Normal log-density :math:`p - \pi ((x - \mu) e^p)^2` from the mean and p, the log-density at the mode."""
 
     @staticmethod
-    def forward(ctx: Any, mu: Tensor, peak: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, mu: Tensor, peak: Tensor, x: Tensor) -> Tensor:
         height = peak.exp()
         r = (x - mu) * height
         ctx.save_for_backward(r, height)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, standard_normal, where_observed
-from underlie.distributions.fused import NormalLogProb
+from underlie.distributions.fused import normal_log_prob
 from underlie.distributions.moments import column_moments
 from underlie.distributions.scaling import unbounded
 
@@ -88,8 +88,7 @@ class Normal(Likelihood):
         raw = lifted(raw, x)
         # With p = -log(sigma sqrt(2 pi)), the log-density at the mode, the log-density is p - pi ((x - mu) exp p)^2.
         mu, peak = self._split(raw)
-        log_prob: Tensor = NormalLogProb.apply(mu, peak, x)
-        return log_prob
+        return normal_log_prob(mu, peak, x)
 
     def mean(self, raw: Tensor) -> Tensor:
         return raw[..., : self.width]

@@ -109,7 +109,8 @@ class ConvDecoder(nn.Module):
         maps = self.third(_resize(maps, h, w))
         planes = maps.reshape(replicates, -1, self.planes, c, h, w).movedim(3, -1)
         out = planes.reshape(replicates, *lead, -1)
-        return out + self.bias.view(replicates, *(1,) * len(lead), -1)
+        biased: Tensor = out + self.bias.view(replicates, *(1,) * len(lead), -1)
+        return biased
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:

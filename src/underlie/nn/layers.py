@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 
+
+def silu(a: Tensor) -> Tensor:
+    """a times its logistic function, by operations whose last bits do not depend on where in memory a number lies.
+
+    `torch.nn.functional.silu` rounds the last few numbers of a tensor differently, so that a replicate's numbers would depend on
+    how many stand beside it.
+    """
+    return a * nn.functional.logsigmoid(a).exp()
+
+
 #: Activations f with f(a) - f(-a) = a for every a, so that a pair of units carries a linear map exactly (see `MLP.start_linear`).
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
-    "silu": nn.functional.silu,
+    "silu": silu,
     "gelu": nn.functional.gelu,
 }
 
@@ -113,20 +123,21 @@ class MLP(nn.Module):
         bias : Tensor (out,)
             The constant b.
         """
-        last: Affine = self.layers[-1]
+        layers = [cast(Affine, layer) for layer in self.layers]
+        last = layers[-1]
         last.weights[0].zero_()
         last.bias.copy_(bias.expand_as(last.bias))
-        if len(self.layers) == 1:
+        if len(layers) == 1:
             last.weights[0].copy_(weight.expand_as(last.weights[0]))
             return
-        narrowest = min(layer.bias.shape[-1] for layer in list(self.layers)[:-1])
+        narrowest = min(layer.bias.shape[-1] for layer in layers[:-1])
         rank = min(narrowest // 2, *weight.shape)
         u, s, vh = torch.linalg.svd(weight.double(), full_matrices=False)
         root = s[:rank].sqrt()
         first = (u[:, :rank] * root).to(weight.dtype)  # (in, r): the functionals that the pairs carry
-        _place_pairs(self.layers[0], first)
+        _place_pairs(layers[0], first)
         identity = torch.eye(rank, dtype=weight.dtype)
-        for layer in list(self.layers)[1:-1]:
+        for layer in layers[1:-1]:
             _place_pairs(layer, _signed(identity))
         last.weights[0][:, : 2 * rank] = _signed((root[:, None] * vh[:rank]).to(weight.dtype))
 
