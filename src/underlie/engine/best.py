@@ -19,7 +19,7 @@ def slices(model: nn.Module, n_replicates: int) -> list[list[Tensor]]:
 
 @final
 class Best:
-    """Keeps, for each replicate, the weights of the epoch with the highest value so far."""
+    """Keeps, for each replicate, the weights of its best epoch so far."""
 
     def __init__(self, model: nn.Module, n_replicates: int) -> None:
         self._live = slices(model, n_replicates)
@@ -28,9 +28,8 @@ class Best:
         self.epoch = np.zeros(n_replicates, dtype=int)
 
     @torch.no_grad()
-    def offer(self, value: np.ndarray, epoch: int) -> None:
-        """Keep the present weights of the replicates whose value (R,) is higher than ever before; NaN never is."""
-        better = value > self.value
+    def keep(self, better: np.ndarray, value: np.ndarray, epoch: int) -> None:
+        """Keep the present weights of the replicates that are ``better`` (R,), and remember their value and epoch."""
         for r in np.flatnonzero(better):
             torch._foreach_copy_(self._kept[r], self._live[r])
         self.value[better] = value[better]

@@ -171,9 +171,8 @@ class _Run:
     def _split(self) -> tuple[Tensor, Tensor]:
         """Rows to learn from and rows held out, (R, n_train) and (R, n_valid), by each replicate's own generator."""
         n, share = len(self.rows), self.settings.valid_fraction
-        n_valid = min(int(round(n * share)), 10_000) if share else 0
-        if n - n_valid < 2:
-            n_valid = 0
+        # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by chance.
+        n_valid = min(max(round(n * share), min(20, n // 5)), 10_000) if share else 0
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
 
@@ -237,8 +236,10 @@ class _Run:
         diverged = running & ~np.isfinite(valid) & (epoch > 0)
         for r in np.flatnonzero(diverged):
             self._restart(int(r))
-        self.best.offer(np.where(running, valid, -math.inf), epoch)
-        if self.settings.valid_fraction:
+        # Without held-out rows there is nothing to choose by: the last epoch is kept.
+        better = valid > self.best.value if self.valid_rows.shape[1] else np.isfinite(valid)
+        self.best.keep(running & better, valid, epoch)
+        if self.valid_rows.shape[1]:
             self.stopped |= epoch - self.best.epoch >= self.settings.patience
 
     @torch.no_grad()
@@ -300,7 +301,7 @@ class _Run:
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        elif self.settings.valid_fraction and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
+        elif self.valid_rows.shape[1] and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
             warnings.warn(
                 f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
                 ConvergenceWarning,
