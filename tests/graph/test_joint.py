@@ -238,3 +238,13 @@ def test_batch_operations_keep_masks_beside_values() -> None:
     assert torch.equal(batch.rows(1, 3).observed["x"], mask[:, :, 1:3])
     assert batch.enumerated().values["x"].shape == (1, 1, 1, 4, 3)
     assert batch.enumerated().observed["x"].shape == (1, 1, 1, 4, 3)
+
+
+def test_the_constant_of_a_prior_moves_with_the_model_and_is_not_saved() -> None:
+    # A model on another device must draw there. Types move as devices do, and can be tested without one.
+    joint = Joint(Factor("z", StandardNormal(2)), Factor("y", Categorical([3]))).double()
+    assert joint["y"].raw(Batch({})).dtype == torch.float64
+    assert joint.sample((1, 2, 3), seeded(12)).values["z"].dtype == torch.float64
+    assert not any("constant" in name for name in joint.state_dict())
+    meta = Joint(Factor("z", StandardNormal(2))).to("meta")
+    assert meta["z"].raw(Batch({})).device.type == "meta"

@@ -24,7 +24,7 @@ from underlie.warnings import ConvergenceWarning
 
 #: (model, batch, noise) -> value of each row (R, B), to be made large.
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
-#: Builds one replicate, every random number from the generator.
+#: Builds one replicate on the CPU, every random number from the generator.
 Build = Callable[[torch.Generator], LatentModel]
 
 #: Noise is drawn for as many batches at a time as stay below this many numbers. It must not depend on the number of replicates.
@@ -154,8 +154,12 @@ class _Run:
 
     def __init__(self, build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int]) -> None:
         self.build, self.objective, self.rows, self.settings = build, objective, rows, settings
-        self.generators = [torch.Generator(settings.device).manual_seed(int(s)) for s in seeds]
-        self.model = unn.stack([build(g) for g in self.generators])
+        # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
+        self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
+        self.generators = self.builders
+        if settings.device.type != "cpu":
+            self.generators = [torch.Generator(settings.device).manual_seed(int(s)) for s in seeds]
+        self.model = unn.stack([build(g) for g in self.builders]).to(settings.device)
         self.latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
         self.flat = Flat(self.model, len(seeds))
         self.optimizer = AdamW(self.flat, settings.weight_decay)
@@ -260,7 +264,7 @@ class _Run:
         if np.isfinite(self.best.value[replicate]):
             self.best.restore(replicate)
         else:
-            fresh = self.build(self.generators[replicate])
+            fresh = self.build(self.builders[replicate]).to(self.settings.device)
             with torch.no_grad():
                 torch._foreach_copy_(slices(self.model, len(self.generators))[replicate], slices(fresh, 1)[0])
         self.optimizer.forget(replicate)

@@ -30,6 +30,8 @@ class Factor(nn.Module):
         How a parent's value and mask become the network's input (`underlie.nn.Read`); by default the value itself.
     """
 
+    constant: Tensor
+
     def __init__(
         self,
         name: str,
@@ -48,11 +50,13 @@ class Factor(nn.Module):
         self.head = head
         self.net = net
         self.reads = nn.ModuleDict(dict(reads or {}))
+        # What a factor without parents feeds its head; a buffer, so that it is on the device that the model is on.
+        self.register_buffer("constant", torch.zeros(1, 1, 1, head.n_raw), persistent=False)
 
     def raw(self, batch: Batch) -> Tensor:
         """The network's output given the parents' values: (R, S, B, head.n_raw)."""
         if self.net is None:
-            return torch.zeros(1, 1, 1, self.head.n_raw)
+            return self.constant
         inputs = [
             self.reads[p](batch.values[p], batch.observed.get(p)) if p in self.reads else batch.values[p]
             for p in self.parents

@@ -47,7 +47,7 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     """
     exceed = _exceedances(log_weights)
     if exceed is None:
-        return torch.full(log_weights.shape[:-1], torch.nan)
+        return torch.full(log_weights.shape[:-1], torch.nan, device=log_weights.device)
     k, _ = _fit_generalised_pareto(exceed[0])
     return k
 
@@ -74,7 +74,7 @@ def pareto_smooth(log_weights: Tensor) -> Tensor:
     exceed, order, top = found
     m = exceed.shape[-1]
     k, sigma = _fit_generalised_pareto(exceed)
-    p = (torch.arange(m, dtype=exceed.dtype) + 0.5) / m
+    p = (torch.arange(m, dtype=exceed.dtype, device=exceed.device) + 0.5) / m
     flat = k.abs() < 1e-6
     safe = torch.where(flat, torch.ones_like(k), k)[..., None]
     quantile = torch.where(flat[..., None], -sigma[..., None] * torch.log1p(-p), sigma[..., None] * torch.expm1(-safe * torch.log1p(-p)) / safe)
@@ -105,7 +105,7 @@ def _fit_generalised_pareto(x: Tensor) -> tuple[Tensor, Tensor]:
     n_grid = 30 + int(math.sqrt(m))
     x = x.clamp(min=torch.finfo(x.dtype).tiny ** 0.5)
     quartile = x[..., int(m / 4 + 0.5) - 1 : int(m / 4 + 0.5)]
-    j = torch.arange(1, n_grid + 1, dtype=x.dtype)
+    j = torch.arange(1, n_grid + 1, dtype=x.dtype, device=x.device)
     theta = 1 / x[..., -1:] + (1 - torch.sqrt(n_grid / (j - 0.5))) / (3 * quartile)
     shape = torch.log1p(-theta[..., None] * x[..., None, :]).mean(-1)
     profile = m * (torch.log(-theta / shape) - shape - 1)
