@@ -109,7 +109,7 @@ def test_the_cpu_by_name() -> None:
         (lambda m: m.inverse_transform(np.zeros((3, 5))), r"z must have shape \(m, 2\)"),
         (lambda m: m.moments(np.zeros(2)), r"z must have shape \(m, 2\)"),
         (lambda m: m.moments(np.array([[0, 0], [np.nan, 0]])), "z, row 1, is"),
-        (lambda m: m.moments(np.full((1, 2), 1e300)), "z, row 0, is .* so far from the prior"),
+        (lambda m: m.moments(np.full((1, 2), 1e300)), "z, row 0, is .* too far from the prior"),
         (lambda m: m.transform(X[:, :3]), "3 features"),
         (lambda m: m.score_samples(X[:0]), r"0 sample\(s\)"),
     ],

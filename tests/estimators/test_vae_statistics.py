@@ -53,8 +53,9 @@ def linear() -> Study:
 
 
 def test_the_likelihood_comes_close_to_that_of_the_truth(study: Study, linear: Study) -> None:
-    """Gaps on 500 new rows, in nats per row: 0.040 with a hidden layer, 0.043 with linear networks, each with a standard
-    error of 0.012. The bound is three of these above; probabilistic PCA by maximum likelihood has -0.004 (0.007).
+    """Gaps on 500 new rows, in nats per row: 0.040 with a hidden layer, 0.043 with linear networks (both +- 0.012).
+
+    The bound is three standard errors above these; probabilistic PCA by maximum likelihood has -0.004 (+- 0.007).
     """
     for s in (study, linear):
         exact = s.truth.log_density(s.holed)
@@ -81,8 +82,8 @@ def linear_density(model: ul.VAE, X: np.ndarray) -> np.ndarray:
 def test_the_standard_error_of_the_likelihood_is_honest(linear: Study) -> None:
     """z-scores against the exact integral.
 
-    Quasi-random draws err less than the independent ones for which the formula holds: z-scores have an sd of about 0.15.
-    Of 500 standard normal ones, more than 5 % beyond 2.58 would have probability below 1e-8.
+    Quasi-random draws err less than the independent ones for which the formula holds: z-scores have an sd of about
+    0.15. Of 500 standard normal ones, more than 5 % beyond 2.58 would have probability below 1e-8.
     """
     exact = linear_density(linear.model, linear.holed)
     for n_importance in (64, 512):

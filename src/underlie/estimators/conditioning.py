@@ -102,7 +102,7 @@ class Conditioner:
         wrong = np.flatnonzero(~np.isfinite(mean).all(1) | ~np.isfinite(variance).all(1))
         if len(wrong):
             raise ValueError(
-                f"z, row {wrong[0]}, is {z[wrong[0]]}: not finite, or so far from the prior N(0, I) that the answer is not."
+                f"z, row {wrong[0]}, is {z[wrong[0]]}: not finite, or too far from the prior for a finite answer."
             )
         return self.encoder.numeric_moments(mean, variance)
 
@@ -147,10 +147,12 @@ class Conditioner:
     @torch.no_grad()
     def expected(self, X: Any, n_importance: int, seed: int) -> Floats:
         """E[x | x_obs] of every cell, in numeric units: (n, P)."""
-        parts = []
+        parts, shapes = [], []
         for _, weighted in self.condition(X, n_importance, seed):
-            mean = weighted.mean(self.head.mean(self._raw(weighted.batch.values["z"])))[0]
-            parts.append(mean.double().cpu().numpy())
+            of_chunk = weighted.mean(self.head.mean(self._raw(weighted.batch.values["z"])))
+            parts.append(of_chunk[0].double().cpu().numpy())
+            shapes.append(weighted.pareto_k()[0].cpu().numpy())
+        _warn_if_poor(np.concatenate(shapes))
         mean = np.concatenate(parts)
         return self.encoder.numeric_moments(mean, np.zeros_like(mean))[0]
 
@@ -158,10 +160,12 @@ class Conditioner:
     def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Floats:
         """n draws of every cell from p(x | x_obs), encoded: (n, rows, columns)."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        parts = []
+        parts, shapes = [], []
         for _, weighted in self.condition(X, max(n_importance, n), seed):
             z = weighted.resample(n, generator).values["z"]
             parts.append(self.head.sample(self._raw(z), generator)[0].double().cpu().numpy())
+            shapes.append(weighted.pareto_k()[0].cpu().numpy())
+        _warn_if_poor(np.concatenate(shapes))
         return np.concatenate(parts, axis=1)
 
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:

@@ -61,7 +61,8 @@ class Pace:
 def heavy_tails(encoded: Encoded, row_shape: tuple[int, ...]) -> list[bool]:
     """Which columns of a table have an excess kurtosis above 4; no pixel of an image has, by decision.
 
-    A uniform distribution has -1.2, a normal one 0, an exponential one 6. Pixels are judged by their values, not by their tails.
+    A uniform distribution has -1.2, a normal one 0, an exponential one 6. Pixels are judged by their values, not by
+    their tails.
     """
     n_columns = encoded.values.shape[1]
     if len(row_shape) != 1:

@@ -45,8 +45,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         q(z \mid x) = N(\mu(x), \mathrm{diag}\,\sigma^2(x))
 
     Both networks are learned by gradient ascent on the evidence lower bound
-    :math:`E_q[\log p(x_{obs} \mid z)] - \beta\,KL(q(z \mid x_{obs}) \,\|\, p(z))`, in which only observed cells count. Training
-    starts where probabilistic PCA ends, holds out rows of its own, stops when they stop gaining, and keeps the best weights.
+    :math:`E_q[\log p(x_{obs} \mid z)] - \beta\,KL(q(z \mid x_{obs}) \,\|\, p(z))`, in which only observed cells count.
+    Training starts where probabilistic PCA ends, holds out rows of its own, stops when they stop gaining, and keeps the
+    best weights.
 
     Parameters
     ----------
@@ -56,13 +57,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Widths of the encoder's hidden layers; the decoder has them in reverse.
     likelihood : str or dict
         "auto": each column by its kind (normal, lognormal, negative_binomial, bernoulli, categorical, ordinal,
-        continuous_bernoulli), and student_t for continuous columns of tables whose excess kurtosis is above 4: a few outliers
-        would otherwise dominate a normal likelihood. A name for all columns, or a dict from column to name.
+        continuous_bernoulli), and student_t for continuous columns of tables whose excess kurtosis is above 4: a few
+        outliers would otherwise dominate a normal likelihood. A name for all columns, or a dict from column to name.
     beta : float
         Weight of the divergence (beta-VAE); 1 is the evidence lower bound.
     n_draws : int or "auto"
-        Draws of z per row and step. One maximises the evidence lower bound; K > 1 the importance-weighted bound of Burda et al.
-        (2016), tighter and dearer, which serves imputation. "auto" is 8 for tables with missing cells and beta = 1, else 1.
+        Draws of z per row and step. One maximises the evidence lower bound; K > 1 the importance-weighted bound of
+        Burda et al. (2016), tighter and dearer, which serves imputation. "auto" is 8 for tables with missing cells and
+        beta = 1, else 1.
     n_replicates : int
         Models trained side by side as one computation, each with its own start, held-out rows and end. The best on its
         held-out rows answers; `replicate` gives the others.
@@ -73,15 +75,16 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     learning_rate : float
         Of AdamW; it falls along a half cosine to a tenth.
     patience : int or "auto"
-        Epochs without a better held-out bound after which training stops. "auto" is 30, or an eighth of ``max_epochs`` if less.
+        Epochs without a better held-out bound after which training stops. "auto" is 30, or an eighth of ``max_epochs``
+        if less.
     valid_fraction : float
         Share of the rows held out for that.
     activation : {"relu", "silu", "gelu"}
         Of the hidden layers.
     encoder, decoder : {"mlp", "conv"} or nn.Module
-        Networks. A module of your own as the encoder maps rows (of shape (batch, columns), or images; a categorical column
-        is one indicator per level; with missing cells a mask of the columns follows, in one axis) to features of any
-        width; as the decoder it maps (batch, n_latent) to the numbers that the likelihood needs, one per column for
+        Networks. A module of your own as the encoder maps rows (of shape (batch, columns), or images; a categorical
+        column is one indicator per level; with missing cells a mask of the columns follows, in one axis) to features of
+        any width; as the decoder it maps (batch, n_latent) to the numbers that the likelihood needs, one per column for
         most. Each replicate trains a copy, with new starting weights from its layers' ``reset_parameters``.
     kinds : dict or str, optional
         Overrides the inferred kind of columns, see `Schema`.
@@ -117,8 +120,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
 
     References
     ----------
-    Kingma & Welling (2013), Auto-encoding variational Bayes. Rezende, Mohamed & Wierstra (2014). Mattei & Frellsen (2019),
-    MIWAE (missing values by importance sampling). Higgins et al. (2017), beta-VAE.
+    Kingma & Welling (2013), Auto-encoding variational Bayes. Rezende, Mohamed & Wierstra (2014). Mattei & Frellsen
+    (2019), MIWAE (missing values by importance sampling). Higgins et al. (2017), beta-VAE.
 
     Examples
     --------
@@ -343,7 +346,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         return self._rng(random_state).standard_normal((checked_count(n, "n"), self._n_features_out))
 
     def posterior(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Posterior:
-        r"""Means and variances of z given what is observed in each row, :math:`p(z \mid x_{obs})`, by importance sampling.
+        r"""Means and variances of :math:`p(z \mid x_{obs})`, z given what is observed in a row, by importance sampling.
 
         Parameters
         ----------
@@ -394,11 +397,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         """
         return self.encoder_.from_numeric(self.moments(self.transform(X))[0], like=X)
 
-    def impute(self, X: Any, n_draws: int | None = None, *, n_importance: int = 512, random_state: RandomState = 0) -> Any:
+    def impute(
+        self, X: Any, n_draws: int | None = None, *, n_importance: int = 512, random_state: RandomState = 0
+    ) -> Any:
         r"""Fill in what is missing: one best value, or several draws that show how uncertain it is.
 
-        One value: :math:`E[x_{mis} \mid x_{obs}]` for numeric columns, the most probable level for discrete ones. Draws: from
-        :math:`p(x_{mis} \mid x_{obs})`, independent completed copies for multiple imputation (Rubin, 1987).
+        One value: :math:`E[x_{mis} \mid x_{obs}]` for numeric columns, the most probable level for discrete ones.
+        Draws: from :math:`p(x_{mis} \mid x_{obs})`, independent completed copies for multiple imputation (Rubin, 1987).
 
         Parameters
         ----------
@@ -416,6 +421,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Like X, or a list of n_draws of them
             Observed cells are unchanged.
 
+        Warns
+        -----
+        ImportanceSamplingWarning
+            If more than a tenth of the rows with missing cells have a Pareto k above 0.7.
+
         References
         ----------
         Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets.
@@ -425,21 +435,24 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         n_copies = 1 if n_draws is None else checked_count(n_draws, "n_draws")
         encoded = self.encoder_.encode(X)
         rows, holed = incomplete(encoded)
-        completed = np.full((n_copies, *encoded.values.shape), np.nan)
-        if len(rows) and n_draws is None:
-            expected = conditioner.expected(holed, n_importance, seed)
-            completed[0, rows] = self.encoder_.encoded_from_numeric(expected)
-        elif len(rows):
-            completed[:, rows] = conditioner.draws(holed, n_copies, n_importance, seed)
-        tables = [self.encoder_.fill(X, values) for values in completed]
-        return tables[0] if n_draws is None else tables
+        if len(rows) == 0:
+            drawn = np.empty((n_copies, 0, self.encoder_.n_columns))
+        elif n_draws is None:
+            drawn = self.encoder_.encoded_from_numeric(conditioner.expected(holed, n_importance, seed))[None]
+        else:
+            drawn = conditioner.draws(holed, n_copies, n_importance, seed)
+        completed, values = [], encoded.values.copy()
+        for draw in drawn:
+            values[rows] = draw
+            completed.append(self.encoder_.fill(X, values))
+        return completed[0] if n_draws is None else completed
 
     # ---- likelihood ----
     def score_samples(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Floats:
         r"""Log-likelihood of each row, :math:`\log p(x_{obs})`, in nats on the scale of the data.
 
-        Estimated by importance sampling, :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s \mid x)`, which is too low on average, by
-        about half the squared standard error. See `log_likelihood` for that error.
+        Estimated by importance sampling, :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s \mid x)`, which is too low on
+        average, by about half the squared standard error. See `log_likelihood` for that error.
 
         Parameters
         ----------
@@ -513,7 +526,15 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
 
     # ---- saving ----
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        learned = ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "best_replicate_", "likelihood_")
+        learned = (
+            "history_",
+            "best_epoch_",
+            "valid_bound_",
+            "restarts_",
+            "fit_time_",
+            "best_replicate_",
+            "likelihood_",
+        )
         state = {name: getattr(self, name) for name in learned} | {"with_mask": self._with_mask}
         return state, {name: tensor for name, tensor, _ in unn.tensors(self.model_)}
 

@@ -1,4 +1,4 @@
-"""From what a user asks for (layer widths, "conv", a module of one's own) to the encoder and decoder of one replicate."""
+"""From what a user asks for (layer widths, "conv", a module of one's own) to the networks of one replicate."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Networks:
         check_networks(self.activation, self.encoder, self.decoder)
         for side, network in (("encoder", self.encoder), ("decoder", self.decoder)):
             if network == "conv" and len(self.row_shape) not in (2, 3):
-                raise ValueError(f"{side}='conv' needs images of shape (n, height, width[, channels]); rows have shape {self.row_shape}.")
+                raise ValueError(
+                    f"{side}='conv' needs images of shape (n, height, width[, channels]); "
+                    f"rows have shape {self.row_shape}."
+                )
 
     def build_encoder(self, n_in: int, n_out: int, generator: torch.Generator, *, with_mask: bool) -> nn.Module:
         """A network from what is read of x, (R, S, B, n_in), to (R, S, B, n_out)."""

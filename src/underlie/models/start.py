@@ -1,8 +1,9 @@
 r"""A start from probabilistic PCA: nonlinear models begin where the exact linear one ends.
 
-The pPCA of the standardised coordinates gives E[x | z] = c + z W and E[z | x]. A decoder that computes the link of the former and
-an encoder that computes the latter make a model at least as good as the linear one before its first step; training can only
-add to it. It is also a cure for posterior collapse, which begins with latent variables that carry nothing (Lucas et al., 2019).
+The pPCA of the standardised coordinates gives E[x | z] = c + z W and E[z | x]. A decoder that computes the link of the
+former and an encoder that computes the latter make a model at least as good as the linear one before its first step;
+training can only add to it. It is also a cure for posterior collapse, which begins with latent variables that carry
+nothing (Lucas et al., 2019).
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ class LinearStart:
 
 
 def linear_start(
-    head: Likelihood, read: Read, values: Tensor, observed: Tensor | None, coordinates: NDArray[np.float64], n_latent: int
+    head: Likelihood,
+    read: Read,
+    values: Tensor,
+    observed: Tensor | None,
+    coordinates: NDArray[np.float64],
+    n_latent: int,
 ) -> LinearStart:
     """Start of a VAE from the pPCA of its data.
 
@@ -90,8 +96,8 @@ def _without_fit(
 ) -> Tensor:
     """The values less what the linear model explains, where a distribution is only moved by the network.
 
-    Its spread is then fitted to what z leaves unexplained. The residuals are those about a draw of z, not about its mean: they are
-    widened by the posterior's own spread.
+    Its spread is then fitted to what z leaves unexplained. The residuals are those about a draw of z, not about its
+    mean: they are widened by the posterior's own spread.
     """
     location = np.array(head.location_family)
     if not location.any():
@@ -119,7 +125,12 @@ def _fit(standard: NDArray[np.float64], rank: int) -> LinearGaussian | None:
 
 
 def _encoder(
-    pca: LinearGaussian, read: Read, values: Tensor, observed: Tensor | None, standard: NDArray[np.float64], n_latent: int
+    pca: LinearGaussian,
+    read: Read,
+    values: Tensor,
+    observed: Tensor | None,
+    standard: NDArray[np.float64],
+    n_latent: int,
 ) -> tuple[Tensor, Tensor]:
     """The best linear predictor of E[z | x] from what the encoder reads, and the average posterior spread."""
     mean, covariance = pca.posterior(standard)

@@ -60,7 +60,7 @@ class ConvEncoder(nn.Module):
 
 @final
 class ConvDecoder(nn.Module):
-    """An affine layer, then two steps of doubling the image and convolving it: latent variables to ``per_pixel`` planes.
+    """An affine layer, then two steps of doubling the image and convolving it: latent variables to images.
 
     Parameters
     ----------
@@ -149,5 +149,7 @@ def _halved(size: int) -> int:
 
 def _height_width_channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if len(shape) not in (2, 3):
-        raise ValueError(f"a convolutional network reads images of shape (height, width[, channels]), but rows have shape {shape}.")
+        raise ValueError(
+            f"a convolutional network reads images of shape (height, width[, channels]); rows have shape {shape}."
+        )
     return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
