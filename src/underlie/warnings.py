@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
+_HERE = str(Path(__file__).parent)
+
 
 class UnderlieWarning(UserWarning):
     """Base of every warning that this package raises."""
@@ -21,3 +27,21 @@ class DataWarning(UnderlieWarning):
 
 class ExtrapolationWarning(UnderlieWarning):
     """A prediction reaches beyond what the training data can support."""
+
+
+def warn(message: str, category: type[UnderlieWarning]) -> None:
+    """Warn, pointing at the user's own line: the first one up the stack that is not inside this package.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and the remedy.
+    category : type of UnderlieWarning
+        One of the kinds of this module.
+    """
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level += 1
+        frame = frame.f_back
+    warnings.warn(message, category, stacklevel=level)
