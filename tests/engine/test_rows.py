@@ -74,14 +74,15 @@ def test_order_changes_from_epoch_to_epoch_and_between_replicates(
 
 
 @pytest.mark.parametrize("n", [2, 3, 7])
-@pytest.mark.parametrize("valid_fraction", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("valid_fraction", [0.0, 0.1, 0.5, 0.99])
 def test_few_rows_train_without_fuss(
     build: Build, rows: ResidentRows, settings: MakeSettings, n: int, valid_fraction: float
 ) -> None:
-    few = ResidentRows({"x": rows.values["x"][:n]})
+    few = Recorded(ResidentRows({"x": rows.values["x"][:n]}))
     trained = train(build, elbo, few, settings(valid_fraction=valid_fraction, max_epochs=4), [1, 2])
     assert np.isfinite(trained.best_value).all()
     assert np.isfinite(trained.history["train"][:, 1:]).all()
+    assert min(a.shape[1] for a in few.asked) >= 2  # however many are held out
 
 
 def test_training_value_is_the_mean_over_the_rows(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:

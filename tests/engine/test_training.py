@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from underlie.distributions import Normal
 from underlie.engine import ResidentRows, Settings, train
 from underlie.engine.train import _Run
 from underlie.graph import Batch, LatentModel, elbo
+from underlie.models.networks import Networks
+from underlie.models.vae import vae
 from underlie.nn import fill, take, tensors
 from underlie.warnings import ConvergenceWarning
 
@@ -213,6 +216,40 @@ def test_restarts_come_to_an_end(build: Build, rows: ResidentRows, settings: Mak
     assert all(t.isfinite().all() for _, t, _ in tensors(trained.model))
 
 
+@quiet
+@pytest.mark.parametrize("valid_fraction", [0.0, 0.1])
+def test_weights_spoiled_by_the_last_step_of_an_epoch_are_not_kept(
+    build: Build, rows: ResidentRows, settings: MakeSettings, valid_fraction: float
+) -> None:
+    # The value is finite, its gradient is not: the sixth step ends the second epoch.
+    def script(step: int, value: Tensor) -> Tensor:
+        if step == 6:
+            value.register_hook(lambda grad: grad * torch.tensor([[1.0], [torch.nan], [1.0]]))
+        return value
+
+    trained = train(build, Scripted(script), rows, settings(valid_fraction=valid_fraction), [1, 2, 3])
+    assert trained.restarts.tolist() == [0, 1, 0]
+    assert all(t.isfinite().all() for _, t, _ in tensors(trained.model))
+    assert (trained.best_epoch > 2).all()
+    assert np.isfinite(trained.history["train"][:, 1:]).all()
+
+
+@quiet
+def test_an_infinite_value_is_no_success(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
+    calls: list[int] = []
+
+    def objective(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        value = elbo(model, batch, noise)
+        if not torch.is_grad_enabled():
+            calls.append(1)
+        return value + torch.inf if len(calls) == 4 and not torch.is_grad_enabled() else value
+
+    trained = train(build, objective, rows, settings(), [1, 2])
+    assert trained.restarts.tolist() == [1, 1]
+    assert np.isfinite(trained.best_value).all()
+    assert (trained.best_epoch > 3).all()
+
+
 @pytest.mark.parametrize("valid_fraction", [0.0, 0.1])
 def test_divergence_of_all_replicates_is_an_error_with_a_remedy(
     build: Build, rows: ResidentRows, settings: MakeSettings, valid_fraction: float
@@ -247,3 +284,33 @@ def test_thread_setting_survives_training(
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@quiet
+def test_diverged_foreign_network_gets_its_weights_and_statistics_back(
+    rows: ResidentRows, settings: MakeSettings
+) -> None:
+    # Batch normalisation keeps running statistics, which a NaN poisons for good unless they are restored too.
+    encoder = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU())
+    networks = Networks((5,), (8,), "relu", encoder, nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 5)))
+
+    def build(g: torch.Generator) -> LatentModel:
+        networks_of_one = networks.build_encoder(5, 4, g, with_mask=False), networks.build_decoder(2, 5, g)
+        return vae(Normal(5), 2, *networks_of_one, with_mask=False)
+
+    poison = poisoning([1], 20, 20)
+
+    def objective(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        if torch.is_grad_enabled() and poison.steps + 1 == 20:
+            x = batch.values["x"].expand(3, -1, -1, -1).clone()
+            x[1] = torch.nan
+            batch = batch.set("x", x)
+        return poison(model, batch, noise)
+
+    sick = train(build, objective, rows, settings(), [1, 2, 3])
+    assert sick.restarts.tolist() == [0, 1, 0]
+    assert all(t.isfinite().all() for _, t, _ in tensors(sick.model))
+    assert np.flatnonzero(np.isnan(sick.history["valid"][1])).tolist() == [7]
+    well = train(build, elbo, rows, settings(), [1, 2, 3])
+    for r in (0, 2):
+        assert np.array_equal(sick.history["valid"][r], well.history["valid"][r])

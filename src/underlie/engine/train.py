@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
@@ -20,7 +19,7 @@ from underlie.engine.progress import progress_bar
 from underlie.engine.rows import Rows
 from underlie.engine.threads import suitable_threads
 from underlie.graph import Batch, LatentModel
-from underlie.warnings import ConvergenceWarning
+from underlie.warnings import ConvergenceWarning, warn
 
 #: (model, batch, noise) -> value of each row (R, B), to be made large.
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
@@ -176,7 +175,7 @@ class _Run:
         """Rows to learn from and rows held out, (R, n_train) and (R, n_valid), by each replicate's own generator."""
         n, share = len(self.rows), self.settings.valid_fraction
         # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by chance.
-        n_valid = min(max(round(n * share), min(20, n // 5)), 10_000) if share else 0
+        n_valid = min(max(round(n * share), min(20, n // 5)), 10_000, max(0, n - 2)) if share else 0
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
 
@@ -237,14 +236,22 @@ class _Run:
         self.history["train"].append(np.where(running, train_value, math.nan))
         self.history["valid"].append(np.where(running, valid, math.nan))
         epoch = len(self.history["valid"]) - 1
-        diverged = running & ~np.isfinite(valid) & (epoch > 0)
-        for r in np.flatnonzero(diverged):
+        sound = np.isfinite(valid)
+        if not self.valid_rows.shape[1]:
+            sound &= self._finite_weights()  # a value from during the epoch does not tell of its last step
+        for r in np.flatnonzero(running & ~sound & (epoch > 0)):
             self._restart(int(r))
         # Without held-out rows there is nothing to choose by: the last epoch is kept.
-        better = valid > self.best.value if self.valid_rows.shape[1] else np.isfinite(valid)
+        better = sound & (valid > self.best.value) if self.valid_rows.shape[1] else sound
         self.best.keep(running & better, valid, epoch)
         if self.valid_rows.shape[1]:
             self.stopped |= epoch - self.best.epoch >= self.settings.patience
+
+    def _finite_weights(self) -> np.ndarray:
+        """Which replicates have finite weights (R,)."""
+        flat = self.flat
+        weights = [[*flat.of_replicate(flat.value, r), *own] for r, own in enumerate(flat.foreign)]
+        return np.array([all(bool(w.isfinite().all()) for w in own) for own in weights])
 
     @torch.no_grad()
     def _validate(self) -> np.ndarray:
@@ -300,18 +307,16 @@ class _Run:
     def _warn(self, interrupted: bool) -> None:
         epochs = len(self.history["valid"]) - 1
         if interrupted:
-            warnings.warn(
+            warn(
                 f"training was interrupted after {epochs} epochs; the best weights so far were kept.",
-                ConvergenceWarning,
-                stacklevel=4,
+                ConvergenceWarning
             )
         elif self.valid_rows.shape[1] and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
-            warnings.warn(
+            warn(
                 f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
-                ConvergenceWarning,
-                stacklevel=4,
+                ConvergenceWarning
             )
         if self.restarts.any():
             which = ", ".join(f"{r} ({k}x)" for r, k in enumerate(self.restarts) if k)
-            warnings.warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning, stacklevel=4)
+            warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning)
 
