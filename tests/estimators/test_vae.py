@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import underlie as ul
+from underlie.estimators import conditioning
 from underlie.warnings import UnderlieWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.UnderlieWarning")
@@ -165,6 +166,20 @@ def test_parameters_changed_after_the_fit_wait_for_the_next(model: ul.VAE) -> No
     assert changed.sample_latent(3).shape == (3, 2)
     assert changed.score_replicates(TABLE).shape == (1,)
     assert list(changed.get_feature_names_out()) == ["vae0", "vae1"]
+
+
+def test_answers_do_not_depend_on_how_rows_are_cut_into_chunks(model: ul.VAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answers() -> list[np.ndarray]:
+        posterior = model.posterior(TABLE)
+        numeric = model.encoder_.numeric(model.impute(TABLE))
+        return [model.transform(TABLE), model.score_samples(TABLE), posterior.mean, posterior.variance, numeric]
+
+    whole = answers()
+    monkeypatch.setattr(conditioning, "_CHUNK", 1 << 16)  # a few rows at a time
+    for found, expected in zip(answers(), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert len(model.sample(1500, random_state=0)) == 1500
+    assert not model.impute(TABLE, n_draws=2)[1].isna().any().any()
 
 
 # ---------------------------------------------------------------------------------------------------------- containers

@@ -7,6 +7,8 @@ the same result each time on one machine; the comments say how far the bounds ar
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 
 import underlie as ul
 from underlie.models.ppca import LinearGaussian
+from underlie.warnings import ImportanceSamplingWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.UnderlieWarning")
 
@@ -152,6 +155,24 @@ def test_samples_have_the_moments_of_the_data(linear: Study) -> None:
     assert np.abs(z).max() < 5  # 8 columns: 5e-6
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05 * np.diag(covariance).max())
     np.testing.assert_allclose(np.cov(drawn.T), linear.truth.covariance(), atol=0.2 * np.diag(covariance).max())
+
+
+def test_undependable_weights_are_reported(study: Study) -> None:
+    """Rows far from all that the guide was trained on: their draws miss the posterior, and each answer says so."""
+    centre = study.column_means
+    far = np.where(study.hidden, np.nan, centre + 12 * (study.complete - centre))[:100]
+    calls: list[Callable[[], Any]] = [
+        lambda: study.model.score_samples(far),
+        lambda: study.model.posterior(far),
+        lambda: study.model.impute(far),
+        lambda: study.model.impute(far, n_draws=5),
+    ]
+    for call in calls:
+        with pytest.warns(ImportanceSamplingWarning, match="not dependable for .* of the rows") as caught:
+            call()
+        assert {Path(w.filename).name for w in caught} == {Path(__file__).name}  # it points at the user's line
+    found = study.model.log_likelihood(far)
+    assert np.mean(found.pareto_k > 0.7) > 0.1
 
 
 # -------------------------------------------------------------------------------------------------------- invariances

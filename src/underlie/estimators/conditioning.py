@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
@@ -16,7 +15,7 @@ from scipy.stats import qmc
 from underlie.data import Encoded, Encoder, as_source
 from underlie.data.sources import is_source
 from underlie.graph import Batch, LatentModel, Weighted, query
-from underlie.warnings import ImportanceSamplingWarning
+from underlie.warnings import ImportanceSamplingWarning, warn
 
 Floats = NDArray[np.float64]
 
@@ -230,11 +229,10 @@ def normal_draws(n_draws: int, width: int, seed: int) -> torch.Tensor:
 def _warn_if_poor(pareto_k: Floats) -> None:
     poor = float(np.mean(pareto_k > _POOR_PARETO_K))
     if poor > _POOR_SHARE:
-        warnings.warn(
+        warn(
             f"importance sampling is not dependable for {poor:.0%} of the rows (Pareto k above {_POOR_PARETO_K}); "
             "raise n_importance, or train a wider encoder.",
-            ImportanceSamplingWarning,
-            stacklevel=4,
+            ImportanceSamplingWarning
         )
 
 

@@ -258,11 +258,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         return head, start, engine_rows("x", X, self.encoder_, device)
 
     def _build(self, head: Likelihood, start: LinearStart | None, generator: torch.Generator) -> LatentModel:
-        """One replicate, on the generator's device; the two graphs are in `underlie.models.vae`."""
-        device = generator.device
-        if device.type != "cpu":  # weights are drawn where the start is computed
-            seed = torch.randint(2**31 - 1, (1,), generator=generator, device=device)
-            generator = torch.Generator().manual_seed(int(seed))
+        """One replicate; the two graphs are in `underlie.models.vae`."""
         shape, n_rows = self.encoder_.row_shape, 1 if self.batch_size == 1 else 2
         networks = Networks(shape, tuple(self.hidden), self.activation, self.encoder, self.decoder, n_rows)
         n_in = unn.Read(head, self._with_mask).width
@@ -270,7 +266,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         decoder = networks.build_decoder(self.n_latent, head.n_raw, generator)
         if start is not None:
             start.apply(encoder, decoder)
-        return vae(head, self.n_latent, encoder, decoder, with_mask=self._with_mask).to(device)
+        return vae(head, self.n_latent, encoder, decoder, with_mask=self._with_mask)
 
     def _settle(self, best: int) -> None:
         """Answer queries with one replicate."""
