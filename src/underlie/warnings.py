@@ -39,7 +39,7 @@ def warn(message: str, category: type[UnderlieWarning]) -> None:
     category : type of UnderlieWarning
         One of the kinds of this module.
     """
-    level = 1
+    level = 2  # the caller of this function
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         level += 1

@@ -152,3 +152,18 @@ def test_clipping_is_to_the_norm_of_all_of_a_replicates_parameters(
     np.testing.assert_allclose(other.history["valid"] / 4, one.history["valid"], rtol=1e-5)
     loose = train(build, elbo, rows, settings(max_norm=1e9, max_epochs=3), [1, 2])
     assert not np.array_equal(loose.history["valid"], one.history["valid"])
+
+
+@pytest.mark.parametrize(("width", "n_latent"), [(1, 2), (5, 1), (1, 1)])
+def test_widths_of_one_are_bitwise_the_same_too(
+    rows: ResidentRows, settings: MakeSettings, width: int, n_latent: int
+) -> None:
+    # A lone product with a single row or column would go to another routine (matrix times vector) than one of several.
+    def build(g: torch.Generator) -> LatentModel:
+        encoder, decoder = MLP([width], (16,), 2 * n_latent, g), MLP([n_latent], (16,), width, g)
+        return vae(Normal(width), n_latent, encoder, decoder, with_mask=False)
+
+    narrow = ResidentRows({"x": rows.values["x"][:, :width]})
+    batch = train(build, elbo, narrow, settings(), [1, 2, 3])
+    for r, seed in enumerate([1, 2, 3]):
+        assert_same_replicate(train(build, elbo, narrow, settings(), [seed]), batch, r, rtol=0, atol=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from underlie.check.mega import N_DRAWS, mega
 from underlie.check.scores import mass_columns, n_parameters, row_log_likelihood
 from underlie.check.seeds import generator, integer_seed
-from underlie.warnings import DataWarning
+from underlie.warnings import DataWarning, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,12 +131,11 @@ def _warn_about_units(models: Mapping[str, object]) -> None:
     for name, columns in masses.items():
         for other, others in masses.items():
             if unlike := sorted(columns - others):
-                warnings.warn(
+                warn(
                     f"log-likelihoods of {name!r} and {other!r} are in different units: {name!r} gives probabilities "
                     f"to the values of {len(unlike)} column(s), the first {unlike[0]!r}, for which {other!r} has a "
                     "density. Compare these models by moment gaps or imputation errors instead.",
-                    DataWarning,
-                    stacklevel=3,
+                    DataWarning
                 )
                 return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from underlie.data.rules import (
 from underlie.data.schema import abridge
 from underlie.data.statistics import column_statistics, row_blocks
 from underlie.data.tables import RawColumn, RawTable
-from underlie.warnings import DataWarning
+from underlie.warnings import DataWarning, warn
 
 _MANY_LEVELS: Final = 50
 
@@ -141,7 +140,7 @@ def _is_number(text: str) -> bool:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, DataWarning, stacklevel=6)
+    warn(message, DataWarning)
 
 
 def require_columns_observed(missing: NDArray[np.bool_], names: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from underlie.data.codec import Floats, Mask, unseen_level
 from underlie.data.columns import ColumnArrays
 from underlie.data.sources import as_source, is_source
 from underlie.data.tables import Label, RawColumn, RawTable, is_series, library_of, read_table
-from underlie.warnings import DataWarning
+from underlie.warnings import DataWarning, warn
 
 Container = Literal["array", "pandas", "polars", "pyarrow"]
 
@@ -78,10 +77,9 @@ class Reader:
         array = checked_array(X)
         if self._container != "array":
             self._require_numbers(array)
-            warnings.warn(
+            warn(
                 "X does not have valid feature names, but Encoder was fitted with feature names",
-                DataWarning,
-                stacklevel=4,
+                DataWarning
             )
         self._require_shape(array.shape[1:])
         flat = array.reshape(len(array), -1)
@@ -116,8 +114,8 @@ class Reader:
             if isinstance(self._arrays.names, tuple) and given != self._arrays.names:
                 raise ValueError(_names_differ(self._arrays.names, given))
             if not isinstance(self._arrays.names, tuple):
-                warnings.warn(
-                    "X has feature names, but Encoder was fitted without feature names", DataWarning, stacklevel=5
+                warn(
+                    "X has feature names, but Encoder was fitted without feature names", DataWarning
                 )
         elif table.labels != self._labels:
             raise ValueError(_names_differ(self._labels or (), table.labels))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch import Tensor
 from torch.optim.adamw import adamw
 
 from underlie.engine.flat import Flat

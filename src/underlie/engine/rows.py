@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
 from underlie.graph import Batch
 
 if TYPE_CHECKING:

@@ -69,17 +69,16 @@ class Conditioner:
     encoder : Encoder
         Between the user's rows and encoded values.
     model : LatentModel
-        One replicate; its variable ``x`` holds the rows, ``z`` the latent variables.
+        One replicate, a copy of its own; its variable ``x`` holds the rows, ``z`` the latent variables.
     """
 
     def __init__(self, encoder: Encoder, model: LatentModel) -> None:
-        self.encoder, self.model = encoder, model
+        self.encoder, self.model = encoder, model.requires_grad_(False)  # to answer takes no gradients
         self.head = model.generative["x"].head
         self.n_latent = model.generative["z"].head.width
         self.device = next(model.parameters()).device
 
     # ---- one direction at a time ----
-    @torch.no_grad()
     def encode(self, X: Any) -> tuple[Floats, Floats]:
         """Mean and variance of the guide q(z | x): (n, n_latent) each."""
         factor = self.model.inference["z"]
@@ -89,7 +88,6 @@ class Conditioner:
             parts.append((_rows(factor.head.mean(raw)), _rows(factor.head.variance(raw))))
         return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
 
-    @torch.no_grad()
     def moments(self, z: Floats) -> tuple[Floats, Floats]:
         """E[x | z] and Var[x | z] of z (m, n_latent), in numeric units: (m, P) each."""
         step = max(1, _CHUNK // self._width())
@@ -105,7 +103,6 @@ class Conditioner:
             )
         return self.encoder.numeric_moments(mean, variance)
 
-    @torch.no_grad()
     def sample(self, n: int, seed: int) -> Any:
         """n rows by ancestral sampling, as a container like the one fitted."""
         generator = torch.Generator(self.device).manual_seed(seed)
@@ -117,7 +114,6 @@ class Conditioner:
         return self.encoder.decode(np.concatenate(parts))
 
     # ---- given the rows ----
-    @torch.no_grad()
     def evidence(self, X: Any, n_importance: int, seed: int) -> Evidence:
         """log p(x_obs) of each row by importance sampling from the guide."""
         parts: list[tuple[Floats, ...]] = []
@@ -130,7 +126,6 @@ class Conditioner:
         _warn_if_poor(evidence.pareto_k)
         return evidence
 
-    @torch.no_grad()
     def posterior(self, X: Any, n_importance: int, seed: int) -> tuple[Floats, Floats]:
         """Mean and variance of z given what is observed in each row: (n, n_latent) each."""
         parts, shapes = [], []
@@ -143,7 +138,6 @@ class Conditioner:
         _warn_if_poor(np.concatenate(shapes))
         return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
 
-    @torch.no_grad()
     def expected(self, X: Any, n_importance: int, seed: int) -> Floats:
         """E[x | x_obs] of every cell, in numeric units: (n, P)."""
         parts, shapes = [], []
@@ -155,7 +149,6 @@ class Conditioner:
         mean = np.concatenate(parts)
         return self.encoder.numeric_moments(mean, np.zeros_like(mean))[0]
 
-    @torch.no_grad()
     def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Floats:
         """n draws of every cell from p(x | x_obs), encoded: (n, rows, columns)."""
         generator = torch.Generator(self.device).manual_seed(seed)

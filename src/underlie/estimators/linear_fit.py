@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from underlie.data.encoder import Encoder
 from underlie.estimators.base import is_whole
 from underlie.models.ppca import LinearGaussian, fit_ard, fit_closed_form, fit_em, noise_floor, select_rank
-from underlie.warnings import ConvergenceWarning, DataWarning
+from underlie.warnings import ConvergenceWarning, DataWarning, warn
 
 Floats = NDArray[np.float64]
 
@@ -158,10 +157,9 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
     else:
         fit = _closed(fit_closed_form(scaled, rank), scaled, magnitude)
     if not fit.converged:
-        warnings.warn(
+        warn(
             f"EM stopped after max_iter={settings.max_iter} passes before it converged. Increase max_iter, or tol.",
-            ConvergenceWarning,
-            stacklevel=3,
+            ConvergenceWarning
         )
     _warn_without_noise(fit.model, magnitude)
     jacobian = float((~np.isnan(A)).mean(axis=0) @ np.log(scale)) if divided else 0.0
@@ -225,10 +223,9 @@ def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:
             f"numeric columns). Give more rows{f', or n_components at most {n - 2}' if n > 2 else ''}."
         )
     if wanted < n_components:
-        warnings.warn(
+        warn(
             f"n_components={n_components} is reduced to {wanted}, which gives {n_columns} columns any covariance.",
-            DataWarning,
-            stacklevel=3,
+            DataWarning
         )
     return wanted
 
@@ -252,12 +249,11 @@ def _without_noise(model: LinearGaussian, magnitude: float) -> bool:
 
 def _warn_without_noise(model: LinearGaussian, magnitude: float) -> None:
     if _without_noise(model, magnitude):
-        warnings.warn(
+        warn(
             f"The rows lie, up to rounding, in a space of {model.n_components} dimensions: no noise is left, and the "
             "likelihood is as large as the lower bound of the noise variance lets it be. Remove columns that are sums "
             "or copies of others, or use fewer components.",
-            DataWarning,
-            stacklevel=4,
+            DataWarning
         )
 
 

@@ -19,7 +19,6 @@ import importlib
 import json
 import os
 import secrets
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +29,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from underlie.estimators import tagged_json
-from underlie.warnings import DataWarning
+from underlie.warnings import DataWarning, warn
 
 if TYPE_CHECKING:
     from underlie.estimators.base import LatentVariableModel
@@ -197,11 +196,10 @@ def _encode_param(name: str, value: Any) -> Any:
     if isinstance(value, torch.nn.Module):
         return {"$": _MODULE, "class": type(value).__qualname__}
     if isinstance(value, (np.random.RandomState, np.random.Generator, torch.Generator)):
-        warnings.warn(
+        warn(
             f"{name} is a {type(value).__name__}, whose state is not saved: the loaded model has {name}=None. "
             "Give an integer to keep it.",
-            DataWarning,
-            stacklevel=4,
+            DataWarning
         )
         return None
     return tagged_json.encode(value, f"The parameter {name}")

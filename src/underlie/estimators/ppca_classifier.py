@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self, final
@@ -21,7 +20,7 @@ from underlie.estimators.labels import checked_labels, class_priors
 from underlie.estimators.linear_fit import FitSettings, LinearFit, column_scale, fit_linear, largest_values
 from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
 from underlie.models.ppca import LinearGaussian, n_parameters, noise_floor
-from underlie.warnings import DataWarning
+from underlie.warnings import DataWarning, warn
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -192,10 +191,9 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
         part = A[codes == k]
         label = self.classes_.tolist()[k]
         if len(part) == 1:
-            warnings.warn(
+            warn(
                 f"class {label!r} has 1 row: it gets the variance within the other classes, and no components.",
-                DataWarning,
-                stacklevel=4,
+                DataWarning
             )
             noise = _pooled_variance(A / scale, codes, magnitude)
             model = LinearGaussian(part[0] / scale, np.zeros((A.shape[1], 0)), noise)
@@ -205,11 +203,10 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
         wanted = int(self.n_components)
         rank = max(0, min(wanted, part.shape[0] - 2, part.shape[1] - 1))
         if rank < wanted:
-            warnings.warn(
+            warn(
                 f"n_components={wanted} is reduced to {rank} for class {label!r}, which has {part.shape[0]} rows in "
                 f"{part.shape[1]} numeric columns.",
-                DataWarning,
-                stacklevel=4,
+                DataWarning
             )
         return fit_linear(part, scale, rank, settings, magnitude)
 

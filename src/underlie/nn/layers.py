@@ -163,8 +163,21 @@ def _batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if x.shape[0] != replicates:  # rows that all replicates share
         x = x.expand(replicates, *x.shape[1:])
     flat = x if x.ndim == 3 else x.reshape(replicates, -1, n_in)
-    out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias, flat, weight)
+    out = _alone(flat, weight, bias) if replicates == 1 and 1 in (n_in, n_out) else _multiply(flat, weight, bias)
     return out if x.ndim == 3 else out.view(*x.shape[:-1], n_out)
+
+
+def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias, x, weight)
+
+
+def _alone(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """One replicate's product with a matrix of one row or column, rounded as it would be beside others.
+
+    A lone such product is handed to another routine (matrix times vector), which sums in another order; so it is made twice.
+    """
+    twice = _multiply(x.expand(2, -1, -1), weight.expand(2, -1, -1), None if bias is None else bias.expand(2, -1, -1))
+    return twice[:1]
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:
