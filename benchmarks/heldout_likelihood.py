@@ -1,8 +1,9 @@
 """Held-out log-likelihood of a default VAE against probabilistic PCA on real tables.
 
 For each table the numeric columns with more than two values are taken as continuous for both models, so that both give
-densities of the same quantity; rows are split 80/20. Printed: mean log-likelihood per held-out row in nats, and the paired
-difference VAE - pPCA with its standard error over rows. pPCA has the VAE's latent dimension and sees standardised columns.
+densities of the same quantity; rows are split 80/20. Printed: mean log-likelihood per held-out row in nats, and the
+paired difference VAE - pPCA with its standard error over rows. pPCA has the VAE's latent dimension and sees
+standardised columns.
 
     UNDERLIE_DATA=... python benchmarks/heldout_likelihood.py [--seeds 3] [--n-latent 2]
 """
@@ -64,8 +65,9 @@ def main() -> None:
         se = difference.std(ddof=1) / np.sqrt(len(difference))
         nan = int(np.isnan(vae).sum())
         print(
-            f"{name:34s} {f'{len(X)} x {X.shape[1]}':>12s} {linear.mean():9.3f} {vae.mean():9.3f} {difference.mean():+10.3f} "
-            f"{se:6.3f} {np.mean([s for _, _, s in found]):6.1f}" + (f"  {nan} NaN" if nan else ""),
+            f"{name:34s} {f'{len(X)} x {X.shape[1]}':>12s} {linear.mean():9.3f} {vae.mean():9.3f} "
+            f"{difference.mean():+10.3f} {se:6.3f} {np.mean([s for _, _, s in found]):6.1f}"
+            + (f"  {nan} NaN" if nan else ""),
             flush=True,
         )
 

@@ -1,11 +1,12 @@
 """Imputation of real tables with half of their cells hidden: VAE against probabilistic PCA with its rank by BIC.
 
-Five UCI tables, columns standardised by the full data, each cell hidden with probability one half, completely at random (at
-least one cell of a row stays). Printed: mean squared error of single imputation on the hidden cells, mean over seeds with the
-standard deviation, the paired difference with its standard error over seeds, and the figures that the MIWAE paper reports
-(Mattei & Frellsen, 2019, table 2; other masks).
+Five UCI tables, columns standardised by the full data, each cell hidden with probability one half, completely at random
+(at least one cell of a row stays). Printed: mean squared error of single imputation on the hidden cells, mean over
+seeds with the standard deviation, the paired difference with its standard error over seeds, and the figures that the
+MIWAE paper reports (Mattei & Frellsen, 2019, table 2; other masks).
 
-    UNDERLIE_DATA=... python benchmarks/vae_imputation.py [--seeds 5] [--n-latent 8] [--likelihood auto] [--replicates 1]
+    UNDERLIE_DATA=... python benchmarks/vae_imputation.py [--seeds 5] [--n-latent 8] [--likelihood auto] [--replicates
+    1]
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ def errors(X: np.ndarray, seed: int, arguments: argparse.Namespace) -> tuple[flo
     incomplete = np.where(hidden, np.nan, X)
     linear = ul.ProbabilisticPCA("bic").fit(incomplete)
     vae = ul.VAE(
-        arguments.n_latent, likelihood=arguments.likelihood, n_replicates=arguments.replicates, random_state=seed, verbose=False
+        arguments.n_latent,
+        likelihood=arguments.likelihood,
+        n_replicates=arguments.replicates,
+        random_state=seed,
+        verbose=False,
     ).fit(incomplete)
     both = (np.mean((model.impute(incomplete)[hidden] - X[hidden]) ** 2) for model in (linear, vae))
     first, second = both
@@ -59,8 +64,8 @@ def main() -> None:
         difference = found[:, 1] - found[:, 0]
         se = difference.std(ddof=1) / np.sqrt(len(difference))
         print(
-            f"{name:10s} {mean[0]:9.3f} ({sd[0]:.3f}) {mean[1]:9.3f} ({sd[1]:.3f}) {difference.mean():+11.3f} ({se:.3f}) "
-            f"{reported:12.3f}",
+            f"{name:10s} {mean[0]:9.3f} ({sd[0]:.3f}) {mean[1]:9.3f} ({sd[1]:.3f}) "
+            f"{difference.mean():+11.3f} ({se:.3f}) {reported:12.3f}",
             flush=True,
         )
 

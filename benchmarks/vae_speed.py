@@ -1,8 +1,8 @@
 """Training time of a small VAE against plain PyTorch loops: one model, and 20 replicates.
 
 The work: a 30-64-4-64-30 Gaussian VAE on 1,500 rows, batch 128, every variant the same number of epochs, one thread.
-Variants take turns slice by slice in one process, so that whatever else the machine does hits all alike; ratios are paired
-within a round, and the median over rounds is printed.
+Variants take turns slice by slice in one process, so that whatever else the machine does hits all alike; ratios are
+paired within a round, and the median over rounds is printed.
 
     python benchmarks/vae_speed.py [--rounds 7] [--epochs 20]
 """
@@ -64,8 +64,15 @@ def plain_loop(x: torch.Tensor, epochs: int) -> None:
 
 def ours(x: np.ndarray, epochs: int, replicates: int) -> None:
     model = ul.VAE(
-        Z, hidden=(H,), likelihood="normal", n_replicates=replicates, batch_size=BATCH, max_epochs=epochs,
-        patience=epochs, random_state=0, verbose=False,
+        Z,
+        hidden=(H,),
+        likelihood="normal",
+        n_replicates=replicates,
+        batch_size=BATCH,
+        max_epochs=epochs,
+        patience=epochs,
+        random_state=0,
+        verbose=False,
     )
     with warnings.catch_warnings():  # a fixed number of epochs is the point here
         warnings.simplefilter("ignore", ul.warnings.ConvergenceWarning)
@@ -102,8 +109,8 @@ def main() -> None:
     many = [a / (REPLICATES * b) for a, b in zip(times["underlie, 20 replicates"], plain, strict=True)]
     for name, seconds in times.items():
         print(f"{name:28s} median {statistics.median(seconds):.3f} s CPU for {arguments.epochs} epochs")
-    print(f"one model / plain loop                       median {statistics.median(one):.3f}  ({min(one):.3f} to {max(one):.3f})")
-    print(f"20 replicates / 20 plain loops in sequence   median {statistics.median(many):.3f}  ({min(many):.3f} to {max(many):.3f})")
+    for label, ratios in (("one model / plain loop", one), ("20 replicates / 20 plain loops in sequence", many)):
+        print(f"{label:44s} median {statistics.median(ratios):.3f}  ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

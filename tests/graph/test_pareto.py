@@ -19,8 +19,9 @@ def test_effective_sample_size_of_equal_and_of_degenerate_weights() -> None:
 
 @pytest.mark.parametrize("k", [0.2, 0.5, 0.8, 1.2])
 def test_pareto_shape_is_recovered(k: float) -> None:
-    # Weights with a generalised Pareto tail of shape k: w = ((1 - u)^-k - 1) / k + 1. 200 independent sets of 4,000 draws; the
-    # median of the estimates lies within 0.1 of k (its standard error is about 0.02; the tail estimate itself is shrunk to 0.5).
+    # Weights with a generalised Pareto tail of shape k: w = ((1 - u)^-k - 1) / k + 1. 200 independent sets of 4,000
+    # draws; the median of the estimates lies within 0.1 of k (its standard error is about 0.02; the tail estimate
+    # itself is shrunk to 0.5).
     u = torch.rand(200, 4000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weights = ((1 - u) ** -k - 1) / k + 1
     assert abs(pareto_k(weights.log()).median().item() - k) < 0.1
@@ -49,12 +50,14 @@ def test_smoothing_keeps_order_and_the_bulk_and_never_exceeds_the_largest() -> N
 
 
 def test_smoothing_lowers_the_error_of_heavy_tailed_means() -> None:
-    # Target N(0, 1), proposal N(0, 0.6^2): weights of shape about 0.64 with infinite variance. Mean squared error of the estimate of
-    # E[x^2] = 1 over 400 repeats, raw against smoothed. Seeded.
+    # Target N(0, 1), proposal N(0, 0.6^2): weights of shape about 0.64 with infinite variance. Mean squared error of
+    # the estimate of E[x^2] = 1 over 400 repeats, raw against smoothed. Seeded.
     x = 0.6 * torch.randn(400, 1000, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     log_w = -0.5 * x**2 + 0.5 * (x / 0.6) ** 2
+
     def mse(weights: torch.Tensor) -> float:
         return ((torch.softmax(weights, -1) * x**2).sum(-1) - 1).square().mean().item()
+
     assert mse(pareto_smooth(log_w)) < mse(log_w)
 
 

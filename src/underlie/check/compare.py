@@ -135,7 +135,7 @@ def _warn_about_units(models: Mapping[str, object]) -> None:
                     f"log-likelihoods of {name!r} and {other!r} are in different units: {name!r} gives probabilities "
                     f"to the values of {len(unlike)} column(s), the first {unlike[0]!r}, for which {other!r} has a "
                     "density. Compare these models by moment gaps or imputation errors instead.",
-                    DataWarning
+                    DataWarning,
                 )
                 return
 

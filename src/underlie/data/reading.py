@@ -77,10 +77,7 @@ class Reader:
         array = checked_array(X)
         if self._container != "array":
             self._require_numbers(array)
-            warn(
-                "X does not have valid feature names, but Encoder was fitted with feature names",
-                DataWarning
-            )
+            warn("X does not have valid feature names, but Encoder was fitted with feature names", DataWarning)
         self._require_shape(array.shape[1:])
         flat = array.reshape(len(array), -1)
         return Raw(flat, missing_cells(flat, grid_names(array.shape[1:])))
@@ -114,9 +111,7 @@ class Reader:
             if isinstance(self._arrays.names, tuple) and given != self._arrays.names:
                 raise ValueError(_names_differ(self._arrays.names, given))
             if not isinstance(self._arrays.names, tuple):
-                warn(
-                    "X has feature names, but Encoder was fitted without feature names", DataWarning
-                )
+                warn("X has feature names, but Encoder was fitted without feature names", DataWarning)
         elif table.labels != self._labels:
             raise ValueError(_names_differ(self._labels or (), table.labels))
         return self.of_table(table)

@@ -67,7 +67,7 @@ class Likelihood(nn.Module, ABC):
 
     @property
     def location_family(self) -> tuple[bool, ...]:
-        """For each column, whether the network only moves its distribution: x - E[x | raw] has the same law for every row."""
+        """For each column, whether the network only moves its distribution: x - E[x | raw] has one law for all rows."""
         return (False,) * self.width
 
     @property

@@ -1,7 +1,7 @@
 """Two steps that every training step takes, with their gradients written out.
 
-The formulas are those of `Gaussian` and `Normal`; autograd would spend three times as long on them, since on small batches each
-recorded operation costs more than its arithmetic. Tests hold them against autograd.
+The formulas are those of `Gaussian` and `Normal`; autograd would spend three times as long on them, since on small
+batches each recorded operation costs more than its arithmetic. Tests hold them against autograd.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def normal_log_prob(mu: Tensor, peak: Tensor, x: Tensor) -> Tensor:
 
 
 class RsampleAndKL(torch.autograd.Function):
-    r"""z = mu + sd × noise, and :math:`(\mu^2 + \sigma^2 - 1)/2 - \log\sigma` per coordinate, with log sd = b tanh(u / b)."""
+    r"""z = mu + sd × noise, and :math:`(\mu^2 + \sigma^2 - 1)/2 - \log\sigma`, with log sd = b tanh(u / b)."""
 
     @staticmethod
     def forward(ctx: Any, raw: Tensor, noise: Tensor, bound: float) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,8 @@ from underlie.engine.flat import Flat
 class AdamW:
     """PyTorch's fused AdamW kernel (Loshchilov & Hutter, 2019), called directly.
 
-    ``torch.optim.AdamW`` runs hooks and regroups its parameters at every step, which on a network of a few thousand weights takes
-    longer than the forward pass. The state here is two tensors and a counter per group.
+    ``torch.optim.AdamW`` runs hooks and regroups its parameters at every step, which on a network of a few thousand
+    weights takes longer than the forward pass. The state here is two tensors and a counter per group.
 
     Parameters
     ----------

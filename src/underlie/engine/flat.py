@@ -17,8 +17,8 @@ _VECTOR = 128
 class Flat:
     """The parameters of R replicates one after another in one tensor, of which the model's parameters become views.
 
-    Small networks spend more time on bookkeeping per tensor than on arithmetic; with one tensor there is next to none. The
-    parameters of foreign networks, which have no replicate axis, stay where they are and are kept in lists.
+    Small networks spend more time on bookkeeping per tensor than on arithmetic; with one tensor there is next to none.
+    The parameters of foreign networks, which have no replicate axis, stay where they are and are kept in lists.
 
     Attributes
     ----------
@@ -33,8 +33,9 @@ class Flat:
         shared = [t for t, r in found if r is None]
         self.foreign = [[t for t, owner in found if owner == r] for r in range(n_replicates)]
         flat = torch.cat([t.detach().reshape(-1) for t in shared])
-        # Vector instructions leave the last few numbers of a tensor to scalar ones, which round differently. The padding keeps
-        # every parameter out of that tail, so that a replicate's numbers do not depend on how many stand beside it.
+        # Vector instructions leave the last few numbers of a tensor to scalar ones, which round differently. The
+        # padding keeps every parameter out of that tail, so that a replicate's numbers do not depend on how many stand
+        # beside it.
         self.value = torch.cat([flat, flat.new_zeros(-len(flat) % _VECTOR + _VECTOR)])
         self.grad = torch.zeros_like(self.value)
         self._grads: list[Tensor] = []

@@ -11,7 +11,7 @@ Report = Callable[[int, str], None]
 
 @contextmanager
 def progress_bar(label: str, total: int, *, enabled: bool) -> Iterator[Report]:
-    """Yield a function that advances the bar; it does nothing when not enabled or when standard error is no terminal."""
+    """Yield a function that advances the bar; it does nothing unless enabled and standard error is a terminal."""
     if not enabled:
         yield _silent
         return
@@ -22,7 +22,13 @@ def progress_bar(label: str, total: int, *, enabled: bool) -> Iterator[Report]:
     if not console.is_terminal:
         yield _silent
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("at most"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("at most"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=total)
 

@@ -26,7 +26,8 @@ Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
 #: Builds one replicate on the CPU, every random number from the generator.
 Build = Callable[[torch.Generator], LatentModel]
 
-#: Noise is drawn for as many batches at a time as stay below this many numbers. It must not depend on the number of replicates.
+#: Noise is drawn for as many batches at a time as stay below this many numbers. It must not depend on the number of
+#: replicates.
 _NOISE_BLOCK = 1 << 22
 _MAX_RESTARTS = 3
 
@@ -41,8 +42,8 @@ class Settings:
     max_epochs : int
         Passes over the data at most.
     batch_size : int
-        Rows per step at most, at least 2. Batches of an epoch differ in size by at most one row, and none is ever of one
-        row alone, which batch normalisation could not work with (so with 2, the odd row makes one of three).
+        Rows per step at most, at least 2. Batches of an epoch differ in size by at most one row, and none is ever of
+        one row alone, which batch normalisation could not work with (so with 2, the odd row makes one of three).
     learning_rate : float
         Of AdamW; it falls to a tenth along a half cosine over ``max_epochs``.
     patience : int
@@ -79,8 +80,8 @@ class Trained:
     model : LatentModel
         All replicates, each with its best weights.
     history : dict of str to array (R, epochs)
-        ``train`` and ``valid``: mean objective per row after each epoch, NaN after a replicate's end. ``valid`` starts with
-        epoch 0, the model before any step.
+        ``train`` and ``valid``: mean objective per row after each epoch, NaN after a replicate's end. ``valid`` starts
+        with epoch 0, the model before any step.
     best_epoch : array (R,)
         Epoch whose weights were kept.
     best_value : array (R,)
@@ -99,11 +100,13 @@ class Trained:
     interrupted: bool
 
 
-def train(build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int], label: str = "training") -> Trained:
+def train(
+    build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int], label: str = "training"
+) -> Trained:
     """Train one replicate per seed, all in one batched computation.
 
-    A replicate draws everything (starting weights, held-out rows, order, noise) from a generator of its own, stops on its own
-    held-out rows and keeps its own best weights: it ends with the same numbers whatever trains beside it.
+    A replicate draws everything (starting weights, held-out rows, order, noise) from a generator of its own, stops on
+    its own held-out rows and keeps its own best weights: it ends with the same numbers whatever trains beside it.
 
     Parameters
     ----------
@@ -133,7 +136,10 @@ def train(build: Build, objective: Objective, rows: Rows, settings: Settings, se
     """
     run = _Run(build, objective, rows, settings, seeds)
     interrupted = False
-    with suitable_threads(run.flops_per_step()), progress_bar(label, settings.max_epochs, enabled=settings.verbose) as say:
+    with (
+        suitable_threads(run.flops_per_step()),
+        progress_bar(label, settings.max_epochs, enabled=settings.verbose) as say,
+    ):
         try:
             run.score_epoch(math.nan * np.ones(len(seeds)))
             for epoch in range(1, settings.max_epochs + 1):
@@ -151,7 +157,9 @@ def train(build: Build, objective: Objective, rows: Rows, settings: Settings, se
 class _Run:
     """The state of one training: model, optimiser, generators, best weights, history."""
 
-    def __init__(self, build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int]
+    ) -> None:
         self.build, self.objective, self.rows, self.settings = build, objective, rows, settings
         # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
         self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
@@ -174,13 +182,14 @@ class _Run:
     def _split(self) -> tuple[Tensor, Tensor]:
         """Rows to learn from and rows held out, (R, n_train) and (R, n_valid), by each replicate's own generator."""
         n, share = len(self.rows), self.settings.valid_fraction
-        # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by chance.
+        # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by
+        # chance.
         n_valid = min(max(round(n * share), min(20, n // 5)), 10_000, max(0, n - 2)) if share else 0
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
 
     def _valid_draws(self) -> int:
-        """Draws per held-out row: as in training, which the bound may depend on, or more where one draw is too noisy."""
+        """Draws per held-out row: as in training where that matters to the bound, or enough for a steady figure."""
         if self.settings.n_draws > 1:
             return self.settings.n_draws
         return max(1, min(16, 1000 // max(1, self.valid_rows.shape[1])))
@@ -264,7 +273,7 @@ class _Run:
         return (total / n).double().cpu().numpy()
 
     def _restart(self, replicate: int) -> None:
-        """Go back to the replicate's best weights, or to new ones if it never had a finite value; forget its momentum."""
+        """Go back to the replicate's best weights, or to new ones if it never had a finite value; forget the moments."""
         self.restarts[replicate] += 1
         if self.restarts[replicate] > _MAX_RESTARTS:
             self.stopped[replicate] = True
@@ -309,14 +318,13 @@ class _Run:
         if interrupted:
             warn(
                 f"training was interrupted after {epochs} epochs; the best weights so far were kept.",
-                ConvergenceWarning
+                ConvergenceWarning,
             )
         elif self.valid_rows.shape[1] and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
             warn(
                 f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
-                ConvergenceWarning
+                ConvergenceWarning,
             )
         if self.restarts.any():
             which = ", ".join(f"{r} ({k}x)" for r, k in enumerate(self.restarts) if k)
             warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning)
-

@@ -159,7 +159,7 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
     if not fit.converged:
         warn(
             f"EM stopped after max_iter={settings.max_iter} passes before it converged. Increase max_iter, or tol.",
-            ConvergenceWarning
+            ConvergenceWarning,
         )
     _warn_without_noise(fit.model, magnitude)
     jacobian = float((~np.isnan(A)).mean(axis=0) @ np.log(scale)) if divided else 0.0
@@ -225,7 +225,7 @@ def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:
     if wanted < n_components:
         warn(
             f"n_components={n_components} is reduced to {wanted}, which gives {n_columns} columns any covariance.",
-            DataWarning
+            DataWarning,
         )
     return wanted
 
@@ -253,7 +253,7 @@ def _warn_without_noise(model: LinearGaussian, magnitude: float) -> None:
             f"The rows lie, up to rounding, in a space of {model.n_components} dimensions: no noise is left, and the "
             "likelihood is as large as the lower bound of the noise variance lets it be. Remove columns that are sums "
             "or copies of others, or use fewer components.",
-            DataWarning
+            DataWarning,
         )
 
 

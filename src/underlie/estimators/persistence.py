@@ -199,7 +199,7 @@ def _encode_param(name: str, value: Any) -> Any:
         warn(
             f"{name} is a {type(value).__name__}, whose state is not saved: the loaded model has {name}=None. "
             "Give an integer to keep it.",
-            DataWarning
+            DataWarning,
         )
         return None
     return tagged_json.encode(value, f"The parameter {name}")

@@ -193,7 +193,7 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
         if len(part) == 1:
             warn(
                 f"class {label!r} has 1 row: it gets the variance within the other classes, and no components.",
-                DataWarning
+                DataWarning,
             )
             noise = _pooled_variance(A / scale, codes, magnitude)
             model = LinearGaussian(part[0] / scale, np.zeros((A.shape[1], 0)), noise)
@@ -206,7 +206,7 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
             warn(
                 f"n_components={wanted} is reduced to {rank} for class {label!r}, which has {part.shape[0]} rows in "
                 f"{part.shape[1]} numeric columns.",
-                DataWarning
+                DataWarning,
             )
         return fit_linear(part, scale, rank, settings, magnitude)
 

@@ -42,9 +42,13 @@ class Factor(nn.Module):
     ) -> None:
         super().__init__()
         if bool(parents) != (net is not None):
-            raise ValueError(f"factor {name!r}: a network is needed exactly when there are parents, got {list(parents)}.")
+            raise ValueError(
+                f"factor {name!r}: a network is needed exactly when there are parents, got {list(parents)}."
+            )
         if unknown := sorted(set(reads or {}) - set(parents)):
-            raise ValueError(f"factor {name!r}: 'reads' names {unknown}, which are not among its parents {list(parents)}.")
+            raise ValueError(
+                f"factor {name!r}: 'reads' names {unknown}, which are not among its parents {list(parents)}."
+            )
         self.name = name
         self.parents = tuple(parents)
         self.head = head
@@ -98,7 +102,9 @@ class Joint(nn.Module):
             if f.name in known:
                 raise ValueError(f"variable {f.name!r} has two factors, or is also given.")
             if missing := [p for p in f.parents if p not in known]:
-                raise ValueError(f"factor {f.name!r} comes before its parents {missing}; order the factors, or name them in 'given'.")
+                raise ValueError(
+                    f"factor {f.name!r} comes before its parents {missing}; order the factors, or name them in 'given'."
+                )
             known.add(f.name)
         self.given = tuple(given)
         self.factors = nn.ModuleList(factors)

@@ -1,8 +1,9 @@
 r"""Bounds on the evidence as functions of (model, batch, noise).
 
-One recursion over the factors of the guide serves them all. A continuous latent variable is drawn by reparameterisation; a
-discrete one is summed out exactly. With :math:`f_k` the bound for class k and :math:`w` one-hot where the label was seen and
-:math:`q(y \mid x)` where it was not, the sum is :math:`\sum_k w_k f_k + H(w)` (Kingma et al., 2014, eqs 6-8).
+One recursion over the factors of the guide serves them all. A continuous latent variable is drawn by
+reparameterisation; a discrete one is summed out exactly. With :math:`f_k` the bound for class k and :math:`w` one-hot
+where the label was seen and :math:`q(y \mid x)` where it was not, the sum is :math:`\sum_k w_k f_k + H(w)` (Kingma et
+al., 2014, eqs 6-8).
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta:
 def log_weights(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
     r"""Importance log-weights :math:`\log p(x, z_s) - \log q(z_s \mid x)`, :math:`z_s` from the guide: (R, S, B).
 
-    Discrete unobserved variables are summed out: the weight is then :math:`\sum_k p(x, y_k, z_{sk}) / q(z_{sk} \mid x, y_k)`.
+    Discrete unobserved variables are summed out; the weight is then
+    :math:`\sum_k p(x, y_k, z_{sk}) / q(z_{sk} \mid x, y_k)`.
     """
     weights = _Recursion(model, 1.0, analytic=False, marginalise=_summed)
     return weights.unroll(list(model.inference), batch, noise)
@@ -94,7 +96,8 @@ class _Recursion:
     ) -> Tensor:
         """log p(everything) - log q(latent), (R, S, B), drawing or summing out the variables of ``factors`` in turn.
 
-        ``drawn`` are the continuous latent variables so far, ``settled`` those whose prior an analytic divergence contains.
+        ``drawn`` are the continuous latent variables so far, ``settled`` those whose prior an analytic divergence
+        contains.
         """
         if not factors:
             return self._log_joint(batch, drawn, settled)
@@ -137,14 +140,16 @@ class _Recursion:
     ) -> Tensor:
         if factor.head.width != 1:
             raise ValueError(
-                f"the discrete latent variable {factor.name!r} has {factor.head.width} columns, but one at a time is summed "
+                f"the discrete latent variable {factor.name!r} has {factor.head.width} columns, but only one is summed "
                 "out: make each column a variable of its own, with a factor each."
             )
         label, observed = batch.values.get(factor.name), batch.observed.get(factor.name)
         log_q = torch.log_softmax(factor.raw(batch.without(factor.name)), dim=-1).movedim(-1, 1)  # (R, K, S, B)
         n_classes = log_q.shape[1]
         rank = next(iter(batch.values.values())).ndim
-        codes = torch.arange(n_classes, dtype=torch.float32, device=log_q.device).reshape(1, n_classes, *(1,) * (rank - 1))
+        codes = torch.arange(n_classes, dtype=torch.float32, device=log_q.device).reshape(
+            1, n_classes, *(1,) * (rank - 1)
+        )
         wide = batch.enumerated().set(factor.name, codes)
         f = self.unroll(rest, wide, {k: e.unsqueeze(1) for k, e in noise.items()}, drawn, settled)
         if label is None or observed is None:
@@ -157,7 +162,10 @@ class _Recursion:
 def latent_head(factor: Factor) -> Gaussian:
     """The head of a continuous latent variable's guide, which must be able to reparameterise."""
     if not isinstance(factor.head, Gaussian):
-        raise TypeError(f"the guide of {factor.name!r} is {factor.head.notation('')}: latent variables need a Gaussian or Categorical head.")
+        raise TypeError(
+            f"the guide of {factor.name!r} is {factor.head.notation('')}: latent variables need a Gaussian or "
+            "Categorical head."
+        )
     return factor.head
 
 

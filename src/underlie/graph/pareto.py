@@ -42,8 +42,8 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 
     References
     ----------
-    Vehtari, Simpson, Gelman, Yao & Gabry (2024), Pareto smoothed importance sampling. Zhang & Stephens (2009), A new and
-    efficient estimation method for the generalized Pareto distribution.
+    Vehtari, Simpson, Gelman, Yao & Gabry (2024), Pareto smoothed importance sampling. Zhang & Stephens (2009), A new
+    and efficient estimation method for the generalized Pareto distribution.
     """
     exceed = _exceedances(log_weights)
     if exceed is None:
@@ -55,8 +55,8 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 def pareto_smooth(log_weights: Tensor) -> Tensor:
     """Replace the largest weights by the expected order statistics of their fitted tail, over the last axis.
 
-    Lowers the variance of self-normalised estimates at the price of a small bias (Vehtari et al., 2024). Log-weights come back
-    on the scale they had, never above the largest raw one. Fewer than 25 draws are returned as they are.
+    Lowers the variance of self-normalised estimates at the price of a small bias (Vehtari et al., 2024). Log-weights
+    come back on the scale they had, never above the largest raw one. Fewer than 25 draws are returned as they are.
 
     Parameters
     ----------
@@ -77,7 +77,11 @@ def pareto_smooth(log_weights: Tensor) -> Tensor:
     p = (torch.arange(m, dtype=exceed.dtype, device=exceed.device) + 0.5) / m
     flat = k.abs() < 1e-6
     safe = torch.where(flat, torch.ones_like(k), k)[..., None]
-    quantile = torch.where(flat[..., None], -sigma[..., None] * torch.log1p(-p), sigma[..., None] * torch.expm1(-safe * torch.log1p(-p)) / safe)
+    quantile = torch.where(
+        flat[..., None],
+        -sigma[..., None] * torch.log1p(-p),
+        sigma[..., None] * torch.expm1(-safe * torch.log1p(-p)) / safe,
+    )
     cutoff = torch.exp(torch.gather(log_weights.double(), -1, order[..., -m - 1 : -m]) - top)
     smooth = torch.log(quantile + cutoff).clamp(max=0.0) + top
     usable = torch.isfinite(smooth).all(-1, keepdim=True)  # a tail of equal weights has no shape and needs no smoothing
@@ -87,7 +91,7 @@ def pareto_smooth(log_weights: Tensor) -> Tensor:
 
 
 def _exceedances(log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Largest weights less the cutoff, ascending, as shares of the largest; the sorting order; the largest log-weight."""
+    """Largest weights less the cutoff, ascending, as shares of the largest; their order; the largest log-weight."""
     s = log_weights.shape[-1]
     m = int(min(s / 5, 3 * math.sqrt(s)))
     if m < 5:

@@ -38,7 +38,7 @@ class Weighted:
         return torch.logsumexp(self.log_weights, 1) - math.log(self.log_weights.shape[1])
 
     def log_evidence_se(self) -> Tensor:
-        r"""Monte-Carlo standard error of `log_evidence` by the delta method, :math:`\mathrm{sd}(w) / (\bar w \sqrt S)`: (R, B)."""
+        r"""Standard error of `log_evidence` by the delta method, :math:`\mathrm{sd}(w) / (\bar w \sqrt S)`: (R, B)."""
         s = self.log_weights.shape[1]
         relative = (s / self.ess() - 1).clamp(min=0.0)  # squared coefficient of variation of the weights
         return torch.sqrt(relative / max(1, s - 1))
@@ -62,11 +62,11 @@ class Weighted:
         return (w.reshape(*w.shape, *(1,) * (value.ndim - 3)) * value).sum(1)
 
     def log_mean_exp(self, log_value: Tensor) -> Tensor:
-        r"""log p(target | evidence), :math:`\log \sum_s \bar w_s p(target \mid z_s)`, from log p(target | z_s) (R, S, B): (R, B)."""
+        r"""log p(t | evidence), :math:`\log \sum_s \bar w_s p(t \mid z_s)`, from log p(t | z_s) (R, S, B): (R, B)."""
         return torch.logsumexp(torch.log(self.weights()) + log_value, 1)
 
     def resample(self, n: int, generator: torch.Generator) -> Batch:
-        """n draws of the latent variables of each row, with probability proportional to the weights: (R, n, B, width)."""
+        """n draws of each row's latent variables, with probability proportional to the weights: (R, n, B, width)."""
         w = self.weights().movedim(1, -1)
         index = torch.multinomial(w.reshape(-1, w.shape[-1]), n, replacement=True, generator=generator)
         index = index.reshape(*w.shape[:-1], n).movedim(-1, 1)
@@ -87,8 +87,9 @@ def query(
 
     .. math:: p(t \mid e) \approx \sum_s \bar w_s\, p(t \mid z_s, e), \qquad w_s = p(e, z_s) / r(z_s)
 
-    With the proposal r from the prior the weights are p(e | z_s), the estimator of Beaulac et al. (2018); from the guide they are
-    p(e, z_s) / q(z_s | e), with far fewer draws wasted. Discrete latent variables are drawn, with weights to match.
+    With the proposal r from the prior the weights are p(e | z_s), the estimator of Beaulac et al. (2018); from the
+    guide they are p(e, z_s) / q(z_s | e), with far fewer draws wasted. Discrete latent variables are drawn, with
+    weights to match.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ def query(
     generator : torch.Generator, optional
         Source of randomness.
     noise : mapping of str to Tensor, optional
-        Standard normal draws (R, S, B, width) to use for continuous latent variables instead, quasi-random ones for example.
+        Standard normal draws (R, S, B, width) to use for continuous latent variables instead, quasi-random ones for
+        example.
     proposal : {"guide", "prior"}
         Where the draws come from.
 

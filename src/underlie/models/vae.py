@@ -1,7 +1,8 @@
 r"""The variational autoencoder: its two graphs.
 
 .. math::
-    p(z) = N(0, I), \quad p(x \mid z) = \prod_j p_j(x_j \mid \theta_j(z)), \qquad q(z \mid x) = N(\mu(x), \mathrm{diag}\,\sigma^2(x))
+    p(z) = N(0, I), \quad p(x \mid z) = \prod_j p_j(x_j \mid \theta_j(z)), \qquad q(z \mid x) = N(\mu(x),
+    \mathrm{diag}\,\sigma^2(x))
 """
 
 from __future__ import annotations

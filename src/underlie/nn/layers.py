@@ -13,13 +13,14 @@ from torch import Tensor, nn
 def silu(a: Tensor) -> Tensor:
     """a times its logistic function, by operations whose last bits do not depend on where in memory a number lies.
 
-    `torch.nn.functional.silu` rounds the last few numbers of a tensor differently, so that a replicate's numbers would depend on
-    how many stand beside it.
+    `torch.nn.functional.silu` rounds the last few numbers of a tensor differently, so that a replicate's numbers would
+    depend on how many stand beside it.
     """
     return a * nn.functional.logsigmoid(a).exp()
 
 
-#: Activations f with f(a) - f(-a) = a for every a, so that a pair of units carries a linear map exactly (see `MLP.start_linear`).
+#: Activations f with f(a) - f(-a) = a for every a, so that a pair of units carries a linear map exactly (see
+#: `MLP.start_linear`).
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "silu": silu,
@@ -31,8 +32,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class Affine(nn.Module):
     r"""Affine map of one or several inputs, :math:`\sum_j v_j W_j + b`, for R replicates at once.
 
-    Inputs are added, not concatenated: inputs that differ in their broadcast axes (a label enumerated over its classes beside
-    an image that is not) are each multiplied once and meet in the sum.
+    Inputs are added, not concatenated: inputs that differ in their broadcast axes (a label enumerated over its classes
+    beside an image that is not) are each multiplied once and meet in the sum.
 
     Parameters
     ----------
@@ -47,9 +48,7 @@ class Affine(nn.Module):
     def __init__(self, in_sizes: Sequence[int], out_size: int, generator: torch.Generator) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(max(1, sum(in_sizes)))
-        self.weights = nn.ParameterList(
-            [nn.Parameter(_uniform((1, n, out_size), bound, generator)) for n in in_sizes]
-        )
+        self.weights = nn.ParameterList([nn.Parameter(_uniform((1, n, out_size), bound, generator)) for n in in_sizes])
         self.bias = nn.Parameter(_uniform((1, 1, out_size), bound, generator))
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -112,9 +111,9 @@ class MLP(nn.Module):
         r"""Make the network compute exactly :math:`v W + b` of its first input, leaving its other units ready to learn.
 
         Rests on :math:`f(a) - f(-a) = a`, which ReLU, SiLU and GELU satisfy: a pair of hidden units carries one linear
-        functional unchanged. W is carried by its r leading singular directions, r at most half the narrowest hidden layer:
-        exact when its rank is no more than that. All other units keep their random incoming weights and start with outgoing
-        weights of zero, so that they add nothing until they have learned something.
+        functional unchanged. W is carried by its r leading singular directions, r at most half the narrowest hidden
+        layer: exact when its rank is no more than that. All other units keep their random incoming weights and start
+        with outgoing weights of zero, so that they add nothing until they have learned something.
 
         Parameters
         ----------
@@ -174,7 +173,8 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _alone(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """One replicate's product with a matrix of one row or column, rounded as it would be beside others.
 
-    A lone such product is handed to another routine (matrix times vector), which sums in another order; so it is made twice.
+    A lone such product is handed to another routine (matrix times vector), which sums in another order; so it is made
+    twice.
     """
     twice = _multiply(x.expand(2, -1, -1), weight.expand(2, -1, -1), None if bias is None else bias.expand(2, -1, -1))
     return twice[:1]

@@ -1,4 +1,4 @@
-"""The replicate axis of modules: building R models as one, taking some out, and letting in modules that know nothing of it.
+"""The replicate axis of modules: building R models as one, taking some out, letting in modules that know nothing of it.
 
 Every parameter and every persistent buffer of a module in this package has the replicate axis first.
 A model of R replicates is therefore R models of one replicate, concatenated; nothing else distinguishes them.
@@ -20,8 +20,9 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 class Foreign(nn.Module):
     """A user's own network, one copy per replicate, applied in a loop.
 
-    The wrapped module maps ``(batch, *in_shape) -> (batch, ...)``; its output is flattened to one axis per row. It may hold
-    anything (batch normalisation, dropout, attention): no replicate ever meets another, and no batched rewriting is tried.
+    The wrapped module maps ``(batch, *in_shape) -> (batch, ...)``; its output is flattened to one axis per row. It may
+    hold anything (batch normalisation, dropout, attention): no replicate ever meets another, and no batched rewriting
+    is tried.
     """
 
     def __init__(self, modules: Sequence[nn.Module], in_shape: tuple[int, ...]) -> None:
