@@ -141,7 +141,7 @@ def kinds_for(
 def settled(
     schema: Schema, likelihood: str | Mapping[str | int, str], heavy_tailed: Sequence[bool]
 ) -> dict[str | int, str]:
-    """The likelihood of every column: as asked, else its default, else Student's t for a continuous one with heavy tails.
+    """The likelihood of every column: as asked, else its kind's default, Student's t where its tails are heavy.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ ONE_THREAD_BELOW = 1e8
 
 @contextmanager
 def suitable_threads(flops_per_step: float) -> Iterator[None]:
-    """Run the body on one thread when its steps are small, on all that are allowed otherwise; restore the setting after."""
+    """Run the body on one thread when its steps are small; restore the setting after."""
     before = torch.get_num_threads()
     if flops_per_step < ONE_THREAD_BELOW and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)

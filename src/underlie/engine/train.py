@@ -273,7 +273,7 @@ class _Run:
         return (total / n).double().cpu().numpy()
 
     def _restart(self, replicate: int) -> None:
-        """Go back to the replicate's best weights, or to new ones if it never had a finite value; forget the moments."""
+        """Go back to the replicate's best weights, or to new ones if no value was ever finite; forget the moments."""
         self.restarts[replicate] += 1
         if self.restarts[replicate] > _MAX_RESTARTS:
             self.stopped[replicate] = True

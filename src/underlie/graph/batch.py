@@ -36,7 +36,7 @@ class Batch:
         return Batch(values, {k: v for k, v in self.observed.items() if k not in names})
 
     def enumerated(self) -> Batch:
-        """The same batch with a new axis of length one behind the replicates: room for the classes of a discrete variable."""
+        """The same batch with a new axis of length one behind the replicates: room for the classes of a variable."""
         return Batch(
             {k: v.unsqueeze(1) for k, v in self.values.items()},
             {k: v.unsqueeze(1) for k, v in self.observed.items()},
