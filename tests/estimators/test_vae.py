@@ -281,7 +281,7 @@ def test_replicates() -> None:
     assert several.best_replicate_ == np.argmax(several.valid_bound_)
     for r in (3, -1, 1.0, "a"):
         with pytest.raises(ValueError, match="r must be a whole number between 0 and 2"):
-            several.replicate(r)  # type: ignore[arg-type]
+            several.replicate(r)
 
 
 def test_replicates_are_saved(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from underlie.data import Encoder
 from underlie.data.rules import Kinds
+from underlie.data.schema import Kind
 from underlie.distributions import kinds_for
 from underlie.estimators.base import checked_count
 from underlie.warnings import DataWarning
@@ -31,7 +31,7 @@ def check_number(value: Any, name: str, low: float, high: float = math.inf, *, a
         allowed = f"a number between {low:g} and {high:g}"
     else:
         allowed = f"a finite number {'above' if above else 'of at least'} {low:g}"
-    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
         raise TypeError(f"{name} must be {allowed}, got {value!r}.")
     if not low <= value <= high or (above and value == low) or not math.isfinite(value):
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
@@ -66,8 +66,10 @@ def kinds_to_encode(X: Any, likelihood: str | Mapping[str | int, str], kinds: Ki
     asked = kinds_for(likelihood, schema)
     if not kinds or not asked:
         return asked or kinds
-    each = dict.fromkeys(schema.names, asked) if isinstance(asked, str) else asked
-    return {**each, **kinds}
+    joined: dict[str | int, Kind] = {}
+    joined.update(dict.fromkeys(schema.names, asked) if isinstance(asked, str) else asked)
+    joined.update(kinds)
+    return joined
 
 
 @contextmanager
