@@ -1,4 +1,4 @@
-"""All parameters of a stacked model in one tensor: one thing to zero and to step."""
+"""All parameters of a stacked model in one tensor: one thing to clip and to step."""
 
 from __future__ import annotations
 
@@ -38,35 +38,48 @@ class Flat:
         # beside it.
         self.value = torch.cat([flat, flat.new_zeros(-len(flat) % _VECTOR + _VECTOR)])
         self.grad = torch.zeros_like(self.value)
-        self._grads: list[Tensor] = []
-        start = 0
-        for t in shared:
-            stop = start + t.numel()
-            t.data = self.value[start:stop].view(t.shape)
-            t.grad = self.grad[start:stop].view(t.shape)
-            self._grads.append(t.grad.view(n_replicates, -1))
-            start = stop
-        self._used = start
+        self._shared = shared
+        self._parts = [t.numel() for t in shared]
+        self._used = sum(self._parts)
+        for t, part in zip(shared, self.value[: self._used].split(self._parts), strict=True):
+            t.data = part.view(t.shape)
 
     def of_replicate(self, flat: Tensor, replicate: int) -> list[Tensor]:
         """One replicate's share of a tensor laid out like ``value``: views of it."""
-        parts = flat[: self._used].split([g.numel() for g in self._grads])
-        return [part.view(g.shape)[replicate] for part, g in zip(parts, self._grads, strict=True)]
+        parts = flat[: self._used].split(self._parts)
+        return [part.view(t.shape)[replicate] for part, t in zip(parts, self._shared, strict=True)]
 
-    def zero_grad(self) -> None:
-        """Forget the gradients; backward passes then add to the views in place."""
-        self.grad.zero_()
-        for own in self.foreign:
-            for p in own:
-                p.grad = None
+    def differentiate(self, value: Tensor, weight: Tensor) -> None:
+        """Set ``grad``, and the gradients of foreign parameters, to the gradient of (value * weight).sum()."""
+        foreign = [p for own in self.foreign for p in own]
+        # Unlike backward(), which adds to what is there parameter by parameter, this fills the one tensor in one go.
+        found = torch.autograd.grad(value, [*self._shared, *foreign], weight, allow_unused=True)
+        parts = [
+            torch.zeros_like(t) if g is None else g
+            for t, g in zip(self._shared, found[: len(self._shared)], strict=True)
+        ]
+        torch.cat([g.reshape(-1) for g in parts], out=self.grad[: self._used])
+        for p, g in zip(foreign, found[len(self._shared) :], strict=True):
+            p.grad = g
 
     @torch.no_grad()
     def clip(self, max_norm: float) -> None:
         """Scale each replicate's gradient down to the Euclidean norm ``max_norm``, on its own."""
+        n_replicates = len(self.foreign)
         # Without the padding, whose length would change the order of the norm's sum with the number of replicates.
-        parts = [self.grad[None, : self._used]] if len(self.foreign) == 1 else self._grads
-        norm = torch.linalg.vector_norm(torch.cat(parts, dim=1), dim=1, keepdim=True)
-        torch._foreach_mul_(parts, [(max_norm / norm).clamp(max=1.0)] * len(parts))
+        used = self.grad[: self._used]
+        if n_replicates == 1:
+            used.mul_(_shrinkage(used[None], max_norm)[0])
+        else:
+            parts = [part.view(n_replicates, -1) for part in used.split(self._parts)]
+            torch._foreach_mul_(parts, [_shrinkage(torch.cat(parts, dim=1), max_norm)] * len(parts))
         for own in self.foreign:
             if own:
                 nn.utils.clip_grad_norm_(own, max_norm)
+
+
+def _shrinkage(rows: Tensor, max_norm: float) -> Tensor:
+    """What to multiply each row (R, P) by, so that its norm is at most ``max_norm``: (R, 1)."""
+    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    shrinkage: Tensor = (max_norm / norm).clamp(max=1.0)
+    return shrinkage

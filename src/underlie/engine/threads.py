@@ -1,4 +1,4 @@
-"""How many threads a small model deserves."""
+"""The arithmetic that training deserves: how many threads, and no denormal numbers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ ONE_THREAD_BELOW = 1e8
 
 @contextmanager
 def suitable_threads(flops_per_step: float) -> Iterator[None]:
-    """Run the body on one thread when its steps are small; restore the setting after."""
+    """Run the body on one thread when its steps are small, and with denormal numbers taken as zero; restore both after.
+
+    The moments of weights that no longer get a gradient decay into denormal numbers, on which processors are many times slower.
+    """
     before = torch.get_num_threads()
     if flops_per_step < ONE_THREAD_BELOW and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(before)

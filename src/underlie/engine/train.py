@@ -26,9 +26,9 @@ Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
 #: Builds one replicate on the CPU, every random number from the generator.
 Build = Callable[[torch.Generator], LatentModel]
 
-#: Noise is drawn for as many batches at a time as stay below this many numbers. It must not depend on the number of
-#: replicates.
-_NOISE_BLOCK = 1 << 22
+#: Rows are read and noise is drawn for as many batches at a time as stay below this many numbers a replicate. It must not
+#: depend on the number of replicates, or a replicate would draw other noise beside others.
+_BLOCK = 1 << 22
 _MAX_RESTARTS = 3
 
 
@@ -171,6 +171,7 @@ class _Run:
         self.flat = Flat(self.model, len(seeds))
         self.optimizer = AdamW(self.flat, settings.weight_decay)
         self.learning_rate = settings.learning_rate
+        self.row_width = sum(v.shape[-1] for v in rows.take(torch.zeros(1, 1, dtype=torch.long)).values.values())
         self.train_rows, self.valid_rows = self._split()
         self.valid_noise = self._noise(self.valid_rows.shape[1], self._valid_draws())
         self.best = Best(self.model, len(seeds))
@@ -192,7 +193,7 @@ class _Run:
         """Draws per held-out row: as in training where that matters to the bound, or enough for a steady figure."""
         if self.settings.n_draws > 1:
             return self.settings.n_draws
-        return max(1, min(16, 1000 // max(1, self.valid_rows.shape[1])))
+        return max(1, min(16, 500 // max(1, self.valid_rows.shape[1])))
 
     def _noise(self, n_rows: int, n_draws: int) -> dict[str, Tensor]:
         return {
@@ -216,23 +217,22 @@ class _Run:
         order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
         index = torch.gather(self.train_rows, 1, order)
         batches = index.tensor_split(max(1, min(math.ceil(n / s.batch_size), n // 2)), dim=1)
-        per_batch = s.n_draws * batches[0].shape[1] * max(1, sum(self.latent.values()))
-        block = max(1, _NOISE_BLOCK // per_batch)
+        block = max(1, _BLOCK // (batches[0].shape[1] * max(1, self.row_width, s.n_draws * sum(self.latent.values()))))
         total = torch.zeros(len(self.generators), device=s.device)
         self.model.train()
         for start in range(0, len(batches), block):
             group_of = batches[start : start + block]
             sizes = [b.shape[1] for b in group_of]
             noise = {k: v.split(sizes, dim=2) for k, v in self._noise(sum(sizes), s.n_draws).items()}
-            for i, rows in enumerate(group_of):
-                total += self._step(rows, {k: v[i] for k, v in noise.items()})
+            rows = self.rows.take(torch.cat(group_of, dim=1)).split(sizes)
+            for i, batch in enumerate(rows):
+                total += self._step(batch, {k: v[i] for k, v in noise.items()})
         return (total / n).double().cpu().numpy()
 
-    def _step(self, index: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        value = self.objective(self.model, self.rows.take(index), noise)
-        self.flat.zero_grad()
+    def _step(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        value = self.objective(self.model, batch, noise)
         # Replicates share no parameter: each learns from the mean over its own rows.
-        value.backward(torch.full_like(value, -1.0 / index.shape[1]))
+        self.flat.differentiate(value, torch.full_like(value, -1.0 / value.shape[1]))
         self.flat.clip(self.settings.max_norm)
         self.optimizer.step(self.learning_rate)
         return value.detach().sum(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -48,6 +48,15 @@ class Batch:
             {k: v[..., start:stop, :] for k, v in self.values.items()},
             {k: v[..., start:stop, :] for k, v in self.observed.items()},
         )
+
+    def split(self, sizes: Sequence[int]) -> list[Batch]:
+        """Consecutive groups of rows of the given sizes, as views."""
+        values = {k: v.split(list(sizes), dim=-2) for k, v in self.values.items()}
+        observed = {k: v.split(list(sizes), dim=-2) for k, v in self.observed.items()}
+        return [
+            Batch({k: v[i] for k, v in values.items()}, {k: v[i] for k, v in observed.items()})
+            for i in range(len(sizes))
+        ]
 
     @property
     def n_rows(self) -> int:

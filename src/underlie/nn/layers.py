@@ -53,10 +53,9 @@ class Affine(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
-        first, *others = self.weights
-        out = _batched(inputs[0], first, self.bias)
-        for x, w in zip(inputs[1:], others, strict=True):
-            out = out + _batched(x, w, None)
+        out = _batched(inputs[0], self.weights[0], self.bias)
+        for i in range(1, len(inputs)):
+            out = out + _batched(inputs[i], self.weights[i], None)
         return out
 
 
