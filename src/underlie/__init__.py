@@ -18,6 +18,7 @@ _PUBLIC = {
     "VAE": "underlie.estimators.vae",
     "load": "underlie.estimators.persistence",
     "Schema": "underlie.data.schema",
+    "Surv": "underlie.data.surv",
     "mega": "underlie.check.mega",
     "compare": "underlie.check.compare",
     "query": "underlie.graph.query",

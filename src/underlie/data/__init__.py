@@ -3,5 +3,30 @@
 from underlie.data.encoder import Encoded, Encoder
 from underlie.data.schema import Column, Kind, Schema
 from underlie.data.sources import RowSource, as_source
+from underlie.data.surv import Surv, as_surv
+from underlie.data.surv_encoding import (
+    check_fittable,
+    decode_surv,
+    encode_surv,
+    surv_log_abs_det,
+    time_scale,
+    without_zero_times,
+)
 
-__all__ = ["Column", "Encoded", "Encoder", "Kind", "RowSource", "Schema", "as_source"]
+__all__ = [
+    "Column",
+    "Encoded",
+    "Encoder",
+    "Kind",
+    "RowSource",
+    "Schema",
+    "Surv",
+    "as_source",
+    "as_surv",
+    "check_fittable",
+    "decode_surv",
+    "encode_surv",
+    "surv_log_abs_det",
+    "time_scale",
+    "without_zero_times",
+]
