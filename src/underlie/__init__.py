@@ -21,6 +21,7 @@ _PUBLIC = {
     "Surv": "underlie.data.surv",
     "mega": "underlie.check.mega",
     "compare": "underlie.check.compare",
+    "survival_metrics": "underlie.check.survival",
     "query": "underlie.graph.query",
 }
 _SUBPACKAGES = ("datasets", "plot", "report", "check", "graph", "distributions", "data", "nn", "engine", "models")
