@@ -67,7 +67,8 @@ def censoring_weights(
         at, own = _from_model(censoring, test)
     else:
         at, own = _from_table(cast(ArrayLike, censoring), test, grid)
-    _warn_about_floor(own, test, end, minimum)
+    until = min(end, float(grid[-1]))
+    _warn_about_floor(own, at(np.array([until]))[0], test, until, minimum)
     return CensoringWeights(
         np.maximum(own, minimum), lambda t: np.maximum(at(t), minimum), lambda t: np.maximum(at(t), minimum), end
     )
@@ -128,13 +129,15 @@ def _probabilities(values: Array, name: str) -> Array:
     return values
 
 
-def _warn_about_floor(own: Array, test: Outcome, end: float, minimum: float) -> None:
-    low = test.event & (test.time <= end) & (own < minimum)
+def _warn_about_floor(own: Array, last: Array, test: Outcome, end: float, minimum: float) -> None:
+    """Warn of rows that were followed, within the support, to where G is below the minimum; `last` is G(end | x_i)."""
+    low = np.where(test.time <= end, own, last) < minimum
     if low.any():
         warnings.warn(
-            f"censoring gives {int(low.sum())} of {int(test.event.sum())} events, the first in row "
-            f"{int(np.flatnonzero(low)[0])}, a probability below {minimum:g} of being seen; it was raised to "
-            f"{minimum:g}, which bounds their weights at the price of some bias",
+            f"censoring gives {int(low.sum())} of {len(test)} rows, the first row {int(np.flatnonzero(low)[0])}, a "
+            f"probability below {minimum:g} of being followed as long as they were (until {end:g} at most); it was "
+            f"raised to {minimum:g}, which bounds their weights at the price of some bias. An earlier last time, or a "
+            "smaller min_censoring, avoids it",
             DataWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -163,6 +163,8 @@ def survival_metrics(
         with training censoring. A function of (k,) times returning the (n, k) table of P(C > t | x_i), or that table
         at `times`, or a pair (that table, (n,) G(T_i- | x_i)): censoring that depends on covariates; where the table
         alone is given it is interpolated. Such probabilities are raised to `min_censoring`.
+        A model of censoring is one of the same training rows with the event reversed, for example
+        ``lambda t: model.predict_survival_function(X_test, t)``.
     min_censoring : float
         Least G that is divided by; 0 integrates over all of `times` within the training follow-up.
     interpolation : "linear" or "step"

@@ -41,8 +41,6 @@ def read_outcome(y: object, name: str) -> Outcome:
         values = as_surv(y)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} cannot be read as an outcome: {error}") from error
-    if len(values) == 0:
-        raise ValueError(f"{name} has no row")
     event, time = values["event"].astype(np.bool_), values["time"].astype(np.float64)
     names = values.dtype.names or ()
     if "entry" in names:
