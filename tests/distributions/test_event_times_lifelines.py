@@ -101,3 +101,34 @@ def test_piecewise_exponential() -> None:
     assert np.isclose(log_likelihood, fitter.log_likelihood_, rtol=1e-5)
     means = torch.exp(-head.log_hazards(torch.zeros(1, 1, dtype=torch.float64))).detach().numpy()[0] * scale
     np.testing.assert_allclose(means, [getattr(fitter, f"lambda_{j}_") for j in range(4)], rtol=1e-2)
+
+
+def test_a_linear_network_is_weibull_regression() -> None:
+    table = datasets.load_rossi()
+    y = ul.Surv(table["week"], table["arrest"])
+    X = table.drop(columns=["week", "arrest"])
+    scale = time_scale(y)
+    x, design = torch.as_tensor(encode_surv(y, scale)), torch.as_tensor(((X - X.mean()) / X.std()).to_numpy())
+    head = LogLocationScale("weibull").double()
+    head.start(x)
+    beta, intercept = (torch.zeros(k, 1, dtype=torch.float64, requires_grad=True) for k in (design.shape[1], 1))
+    optimizer = torch.optim.LBFGS([beta, intercept, *head.parameters()], max_iter=200, line_search_fn="strong_wolfe")
+
+    def log_likelihood() -> torch.Tensor:
+        return head.log_prob(design @ beta + intercept, x).sum()
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = -log_likelihood() / len(x)
+        loss.backward()
+        return loss
+
+    optimizer.step(step)
+    fitter = lifelines.WeibullAFTFitter().fit(table, "week", "arrest")
+    ours = log_likelihood().item() + surv_log_abs_det(y, scale).sum()
+    # the link bends by a quarter of a percent at 1.3 log units: not the same digits, but the same model
+    assert np.isclose(ours, fitter.log_likelihood_, rtol=1e-5)
+    theirs = fitter.params_["lambda_"][X.columns] * X.std()
+    np.testing.assert_allclose(beta.detach().numpy()[:, 0], theirs, atol=2e-3)
+    shape = head.log_shape(torch.zeros(1, 1)).exp().item()
+    assert np.isclose(shape, np.exp(fitter.params_["rho_"]["Intercept"]), rtol=1e-3)

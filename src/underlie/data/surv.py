@@ -47,7 +47,8 @@ def Surv(time: Any, event: Any = None, *, entry: Any = None, upper: Any = None) 
     Parameters
     ----------
     time : array-like (n,)
-        Times from the origin, in any unit; finite, at least 0. The lower ends of intervals.
+        Times from the origin, in any unit; finite, at least 0. The lower ends of intervals. Times of 0 are kept here;
+        for fitting they are moved to half the smallest positive time, with a warning (`without_zero_times`).
     event : array-like (n,), optional
         1 or True where the event was seen, 0 or False where the row is censored. May be left out where ``upper`` says
         it: an event wherever the upper end is finite.
