@@ -1,7 +1,8 @@
 """The engine: one training function for every model that is learned by gradients."""
 
+from underlie.engine.recording import Objective
 from underlie.engine.rows import ResidentRows, Rows, StreamedRows
 from underlie.engine.threads import suitable_threads
-from underlie.engine.train import Objective, Settings, Trained, train
+from underlie.engine.train import Settings, Trained, train
 
 __all__ = ["Objective", "ResidentRows", "Rows", "Settings", "StreamedRows", "Trained", "suitable_threads", "train"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch.optim.adamw import adamw
+from torch import Tensor
 
 from underlie.engine.flat import Flat
 
@@ -32,23 +32,28 @@ class AdamW:
         self.square = [torch.zeros_like(p) for p in self.parameters]
         self.steps = [torch.zeros((), dtype=torch.float32, device=p.device) for p in self.parameters]
 
-    @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """One update from the gradients that the parameters hold."""
-        grads = [self.flat.grad, *(p.grad for own in self.flat.foreign for p in own)]
-        live = [i for i, g in enumerate(grads) if g is not None]  # a foreign parameter may be unused
-        adamw(
-            [self.parameters[i].detach() for i in live],
-            [g for g in grads if g is not None],
-            [self.mean[i] for i in live],
-            [self.square[i] for i in live],
+        self._update([self.flat.value], [self.flat.grad], slice(0, 1), learning_rate)
+        foreign = self.parameters[1:]
+        # A foreign parameter may be unused; such a one has no gradient.
+        for i, p in enumerate(foreign, start=1):
+            if p.grad is not None:
+                self._update([p.detach()], [p.grad], slice(i, i + 1), learning_rate)
+
+    def _update(self, parameters: list[Tensor], grads: list[Tensor], which: slice, learning_rate: float) -> None:
+        torch._foreach_add_(self.steps[which], 1.0)
+        torch._fused_adamw_(
+            parameters,
+            grads,
+            self.mean[which],
+            self.square[which],
             [],
-            [self.steps[i] for i in live],
-            fused=True,
+            self.steps[which],
             amsgrad=False,
+            lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
-            lr=learning_rate,
             weight_decay=self.weight_decay,
             eps=1e-8,
             maximize=False,

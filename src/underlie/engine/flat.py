@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -43,43 +44,39 @@ class Flat:
         self._used = sum(self._parts)
         for t, part in zip(shared, self.value[: self._used].split(self._parts), strict=True):
             t.data = part.view(t.shape)
+        # One row per replicate, without the padding, whose length would change the order of the norm's sum. A lone
+        # replicate's numbers stand side by side already.
+        self._filled = self.grad[: self._used]
+        whole = [self._filled[None]]
+        self._grads = (
+            whole if n_replicates == 1 else [g.view(n_replicates, -1) for g in self._filled.split(self._parts)]
+        )
 
     def of_replicate(self, flat: Tensor, replicate: int) -> list[Tensor]:
         """One replicate's share of a tensor laid out like ``value``: views of it."""
         parts = flat[: self._used].split(self._parts)
         return [part.view(t.shape)[replicate] for part, t in zip(parts, self._shared, strict=True)]
 
-    def differentiate(self, value: Tensor, weight: Tensor) -> None:
-        """Set ``grad``, and the gradients of foreign parameters, to the gradient of (value * weight).sum()."""
-        foreign = [p for own in self.foreign for p in own]
-        # Unlike backward(), which adds to what is there parameter by parameter, this fills the one tensor in one go.
-        found = torch.autograd.grad(value, [*self._shared, *foreign], weight, allow_unused=True)
-        parts = [
-            torch.zeros_like(t) if g is None else g
-            for t, g in zip(self._shared, found[: len(self._shared)], strict=True)
-        ]
-        torch.cat([g.reshape(-1) for g in parts], out=self.grad[: self._used])
-        for p, g in zip(foreign, found[len(self._shared) :], strict=True):
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All parameters, those with a replicate axis first, then the foreign ones replicate by replicate."""
+        return [*self._shared, *(p for own in self.foreign for p in own)]
+
+    def collect(self, gradient: Sequence[Tensor | None]) -> None:
+        """Set ``grad``, and the gradients of foreign parameters, from the gradient by each of ``parameters``."""
+        n = len(self._shared)
+        parts = [torch.zeros_like(t) if g is None else g for t, g in zip(self._shared, gradient[:n], strict=True)]
+        torch.cat([g.reshape(-1) for g in parts], out=self._filled)
+        for p, g in zip(self.parameters[n:], gradient[n:], strict=True):
             p.grad = g
 
     @torch.no_grad()
     def clip(self, max_norm: float) -> None:
         """Scale each replicate's gradient down to the Euclidean norm ``max_norm``, on its own."""
-        n_replicates = len(self.foreign)
-        # Without the padding, whose length would change the order of the norm's sum with the number of replicates.
-        used = self.grad[: self._used]
-        if n_replicates == 1:
-            used.mul_(_shrinkage(used[None], max_norm)[0])
-        else:
-            parts = [part.view(n_replicates, -1) for part in used.split(self._parts)]
-            torch._foreach_mul_(parts, [_shrinkage(torch.cat(parts, dim=1), max_norm)] * len(parts))
+        rows = self._grads[0] if len(self._grads) == 1 else torch.cat(self._grads, dim=1)
+        shrinkage = (max_norm / torch.linalg.vector_norm(rows, dim=1, keepdim=True)).clamp(max=1.0)
+        for part in self._grads:
+            part.mul_(shrinkage)
         for own in self.foreign:
             if own:
                 nn.utils.clip_grad_norm_(own, max_norm)
-
-
-def _shrinkage(rows: Tensor, max_norm: float) -> Tensor:
-    """What to multiply each row (R, P) by, so that its norm is at most ``max_norm``: (R, 1)."""
-    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    shrinkage: Tensor = (max_norm / norm).clamp(max=1.0)
-    return shrinkage

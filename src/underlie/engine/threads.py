@@ -17,7 +17,8 @@ ONE_THREAD_BELOW = 1e8
 def suitable_threads(flops_per_step: float) -> Iterator[None]:
     """Run the body on one thread when its steps are small, and with denormal numbers taken as zero; restore both after.
 
-    The moments of weights that no longer get a gradient decay into denormal numbers, on which processors are many times slower.
+    The moments of weights that no longer get a gradient decay into denormal numbers, on which processors are many times
+    slower.
     """
     before = torch.get_num_threads()
     if flops_per_step < ONE_THREAD_BELOW and "OMP_NUM_THREADS" not in os.environ:

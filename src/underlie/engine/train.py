@@ -16,18 +16,17 @@ from underlie.engine.adamw import AdamW
 from underlie.engine.best import Best, slices
 from underlie.engine.flat import Flat
 from underlie.engine.progress import progress_bar
+from underlie.engine.recording import Gradient, Objective
 from underlie.engine.rows import Rows
 from underlie.engine.threads import suitable_threads
 from underlie.graph import Batch, LatentModel
 from underlie.warnings import ConvergenceWarning, warn
 
-#: (model, batch, noise) -> value of each row (R, B), to be made large.
-Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
 #: Builds one replicate on the CPU, every random number from the generator.
 Build = Callable[[torch.Generator], LatentModel]
 
-#: Rows are read and noise is drawn for as many batches at a time as stay below this many numbers a replicate. It must not
-#: depend on the number of replicates, or a replicate would draw other noise beside others.
+#: Rows are read and noise is drawn for as many batches at a time as stay below this many numbers a replicate. It must
+#: not depend on the number of replicates, or a replicate would draw other noise beside others.
 _BLOCK = 1 << 22
 _MAX_RESTARTS = 3
 
@@ -169,6 +168,9 @@ class _Run:
         self.model = unn.stack([build(g) for g in self.builders]).to(settings.device)
         self.latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
         self.flat = Flat(self.model, len(seeds))
+        # Replicates share no parameter: each learns from the mean over its own rows.
+        recordable = not any(self.flat.foreign)
+        self.gradient = Gradient(self.model, objective, self.flat.parameters, recordable=recordable)
         self.optimizer = AdamW(self.flat, settings.weight_decay)
         self.learning_rate = settings.learning_rate
         self.row_width = sum(v.shape[-1] for v in rows.take(torch.zeros(1, 1, dtype=torch.long)).values.values())
@@ -230,12 +232,11 @@ class _Run:
         return (total / n).double().cpu().numpy()
 
     def _step(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
-        value = self.objective(self.model, batch, noise)
-        # Replicates share no parameter: each learns from the mean over its own rows.
-        self.flat.differentiate(value, torch.full_like(value, -1.0 / value.shape[1]))
+        value, gradient = self.gradient(batch, noise)
+        self.flat.collect(gradient)
         self.flat.clip(self.settings.max_norm)
         self.optimizer.step(self.learning_rate)
-        return value.detach().sum(1)
+        return value.sum(1)
 
     # ---- after each epoch ----
     def score_epoch(self, train_value: np.ndarray) -> None:

@@ -54,7 +54,7 @@ class Pace:
         batch = min(512, max(32, n // 12)) if isinstance(batch_size, str) else int(batch_size)
         most = max(1, _MAX_STEPS // max(1, n // batch))
         epochs = min(_MAX_EPOCHS, most) if isinstance(max_epochs, str) else int(max_epochs)
-        wait = min(_PATIENCE, max(3, epochs // 8)) if isinstance(patience, str) else int(patience)
+        wait = min(_PATIENCE, max(10, epochs // 8)) if isinstance(patience, str) else int(patience)
         return cls(batch, epochs, wait)
 
 
