@@ -75,8 +75,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     learning_rate : float
         Of AdamW; it falls along a half cosine to a tenth.
     patience : int or "auto"
-        Epochs without a better held-out bound after which training stops. "auto" is 30, or an eighth of ``max_epochs``
-        if less.
+        Epochs without a better held-out bound after which training stops. "auto" is an eighth of ``max_epochs``,
+        between 10 and 30.
     valid_fraction : float
         Share of the rows held out for that.
     activation : {"relu", "silu", "gelu"}
