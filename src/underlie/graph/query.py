@@ -115,6 +115,16 @@ def query(
     References
     ----------
     Beaulac, Rosenthal & Hodgson (2018), eqs 15-16 of the talk. Burda et al. (2016).
+
+    Examples
+    --------
+    >>> import numpy as np, torch, underlie as ul
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> model = ul.VAE(n_latent=1, max_epochs=5, valid_fraction=0, random_state=0).fit(X)
+    >>> evidence = ul.graph.Batch({"x": torch.zeros(1, 1, 2, 3)})  # two rows at the mean, encoded
+    >>> found = ul.query(model.model_, evidence, n_draws=100, generator=torch.Generator().manual_seed(0))
+    >>> found.log_evidence().shape, found.mean(found.batch.values["z"]).shape
+    (torch.Size([1, 2]), torch.Size([1, 2, 1]))
     """
     graph = model.inference if proposal == "guide" else model.generative
     # A label that was seen in some rows only is drawn in the others.
