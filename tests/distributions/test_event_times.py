@@ -217,6 +217,31 @@ def test_rows_have_the_likelihood_of_what_is_known_of_them(case: Case) -> None:
 
 
 @ALL
+@pytest.mark.parametrize("time", [0.2, 3.0])
+@pytest.mark.parametrize("share", [1e-7, 3e-5, 1e-3, 1.0])
+def test_short_intervals_have_the_mass_of_their_length_in_float32(case: Case, time: float, share: float) -> None:
+    head, raw = _ready(case, width=4)
+    x = torch.tensor([[time, 1, 0, time * (1 + share)]]).double()  # rounded to float32, then exact
+    x[:, 3] = torch.maximum(x[:, 3], torch.tensor(time * (1 + 1.2e-7)).double())
+    x[:, 3] = x[:, 3].float().double()
+    t, weight = _grid(x[0, 0].item(), x[0, 3].item(), getattr(head, "cuts", ()))
+    wanted = torch.log((head.log_density(raw, t).exp() * weight).sum(-1))
+    found = head.float().log_prob(raw.float(), x.float()).sum(-1)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=2e-3)
+
+
+@ALL
+def test_samples_are_finite_at_extremes(case: Case) -> None:
+    head, _ = _ready(case, dtype=torch.float32)
+    for level in (-1e4, 1e4):
+        for p in head.parameters():
+            nn.init.constant_(p, -level)
+        x = head.sample(torch.full((1000, head.n_raw), level), torch.Generator().manual_seed(0))
+        assert torch.isfinite(x).all()
+        assert (x[:, 0] > 0).all()
+
+
+@ALL
 def test_density_given_entry_integrates_to_one(case: Case) -> None:
     head, raw = _ready(case, width=4)
     entry = 0.4

@@ -13,6 +13,7 @@ from underlie.distributions.moments import column_moments
 from underlie.distributions.scaling import FeatureScale
 
 _SMALLEST = 1e-30  # its logarithm is finite in float32; survival is 1 at time 0 exactly, by a case of its own
+_LARGEST = 1e30
 _SMALLEST_DRAW = 2.0**-26  # uniform draws in float32 are multiples of 2^-24, zero among them
 _LOG_2 = 0.6931471805599453
 
@@ -82,7 +83,7 @@ class EventTime(Likelihood, ABC):
 
     @abstractmethod
     def _restricted_mean(self, raw: Tensor, horizon: Tensor) -> Tensor:
-        """`restricted_mean` of float64 tensors and checked horizons."""
+        """`restricted_mean` of raw values and checked horizons in float64."""
 
     @abstractmethod
     def _log_survival_and_hazard(self, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,7 +113,7 @@ class EventTime(Likelihood, ABC):
         if not bool((torch.isfinite(horizon) & (horizon >= 0)).all()):
             raise ValueError("horizon must hold finite times of at least 0; for no horizon take mean(raw).")
         with torch.no_grad():
-            return self._restricted_mean(lifted(raw, horizon).double(), horizon.double()).to(raw.dtype)
+            return self._restricted_mean(precise(lifted(raw, horizon)), precise(horizon)).to(raw.dtype)
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """The terms of the likelihood, column by column; their sum over columns is that of the row."""
@@ -122,7 +123,7 @@ class EventTime(Likelihood, ABC):
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Uncensored events: the drawn time, event 1 (and entry 0, upper the time), (..., B, width)."""
         draws = uniform((*raw.shape[:-1], 1), raw, generator).clamp(min=_SMALLEST_DRAW)
-        time = self.quantile(raw, draws)
+        time = self.quantile(raw, draws).clamp(_SMALLEST, _LARGEST)
         columns = [time, torch.ones_like(time)]
         return torch.cat(columns if self.width == 2 else [*columns, torch.zeros_like(time), time], dim=-1)
 
@@ -165,9 +166,19 @@ def likelihood_terms(
     entry, upper = x[..., 2:3], x[..., 3:4]
     interval = (event > 0) & (upper > time)
     rise = log_s - log_survival(torch.where(interval, upper, 2.0 * time))
-    within = torch.where(interval, _log1mexp(torch.where(interval, rise, 1.0)), 0.0)
+    # In an interval so short that the difference is rounding error the hazard is constant.
+    length = upper - time
+    short = interval & (length < torch.finfo(x.dtype).eps ** 0.5 * time)
+    brief = torch.exp(torch.where(short, log_h + log_time(length), 0.0))
+    rise = torch.where(short, brief, torch.where(interval, rise, 1.0))
+    within = torch.where(interval, _log1mexp(rise), 0.0)
     exact = torch.where(interval, 0.0, event * log_h)
     return torch.cat([log_s, exact, -log_survival(entry), within], dim=-1)
+
+
+def precise(x: Tensor) -> Tensor:
+    """In float64, where the device has it."""
+    return x if x.device.type == "mps" else x.double()
 
 
 def log_time(t: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from underlie.distributions.base import across_rows, fill, lifted, of
-from underlie.distributions.events.base import EventTime, likelihood_terms, log_time
+from underlie.distributions.events.base import EventTime, likelihood_terms, log_time, precise
 from underlie.distributions.events.laws import ErrorLaw, ExtremeValue, Logistic, StandardNormalLaw
 from underlie.distributions.events.marginal import maximise, rows_in
 from underlie.distributions.scaling import LogLink, bounded, unbounded
@@ -155,10 +155,9 @@ class LogLocationScale(EventTime):
         return torch.where(t > 0, log_s, 0.0), log_h + log_k - logs
 
     def _restricted_mean(self, raw: Tensor, horizon: Tensor) -> Tensor:
-        sigma = torch.exp(-self.log_shape(raw)).double()
-        m = self.log_location(raw).double()
+        sigma, m = precise(torch.exp(-self.log_shape(raw))), precise(self.log_location(raw))
         m, sigma, horizon = torch.broadcast_tensors(m, sigma, horizon)
-        found = self._law.restricted_mean(m, sigma, horizon.clamp(min=1e-300))
+        found = self._law.restricted_mean(m, sigma, horizon.clamp(min=torch.finfo(horizon.dtype).tiny))
         return torch.where(horizon > 0, found, 0.0)
 
     def _fit_marginal(self, x: Tensor) -> None:

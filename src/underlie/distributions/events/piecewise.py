@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from underlie.distributions.base import across_rows, fill, lifted, of
-from underlie.distributions.events.base import EventTime, likelihood_terms
+from underlie.distributions.events.base import EventTime, likelihood_terms, precise
 from underlie.distributions.events.marginal import maximise, rows_in
 from underlie.distributions.scaling import bounded, unbounded
 
@@ -149,7 +149,7 @@ class PiecewiseExponential(EventTime):
 
     def _moments(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance, adding up ∫ S dt and ∫ 2 (t - c) S dt backwards from the last interval."""
-        log_hazards = self.log_hazards(raw).double()
+        log_hazards = precise(self.log_hazards(raw))
         mean = torch.exp(-log_hazards[..., -1:])
         second = 2.0 * mean.square()  # of the time left at the start of the interval
         for j, low, high in reversed(list(self._intervals())[:-1]):
