@@ -270,10 +270,10 @@ def test_rows_followed_past_the_last_time_are_treated_as_censored_there() -> Non
     x, y, _ = exponential(200, np.random.default_rng(0))
     end = GRID[40]
     cut = ul.Surv(np.minimum(y["time"], end), y["event"] & (y["time"] <= end))
-    first, second = (
-        ul.survival_metrics(truth(x)[:, :41], GRID[:41], part, y, n_bootstrap=0).d_calibration for part in (y, cut)
-    )
-    np.testing.assert_allclose(first.shares.value, second.shares.value, rtol=1e-12)
+    first, second = (ul.survival_metrics(truth(x)[:, :41], GRID[:41], part, y, n_bootstrap=0) for part in (y, cut))
+    np.testing.assert_allclose(first.d_calibration.shares.value, second.d_calibration.shares.value, rtol=1e-12)
+    assert first.antolini.value == second.antolini.value
+    assert (y["event"] & (y["time"] > end)).sum() > 20
 
 
 # --- intervals ------------------------------------------------------------------------------------

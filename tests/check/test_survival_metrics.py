@@ -8,12 +8,15 @@ import lifelines
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 import underlie as ul
 from underlie.check.survival import compare_survival
+from underlie.check.survival.curves import read_curves
 from underlie.check.survival.intervals import resamples
 from underlie.check.survival.kaplan_meier import censoring_curve, survival_curve
 from underlie.check.survival.outcomes import Outcome
+from underlie.warnings import DataWarning
 
 Array = NDArray[np.float64]
 SCALARS = (
@@ -188,6 +191,21 @@ def test_d_calibration_spreads_censored_rows() -> None:
     counts[[9, 2]] += 1
     np.testing.assert_allclose(result.shares.value, counts / 3, atol=1e-14)
     assert result.statistic == pytest.approx(((counts - 0.3) ** 2 / 0.3).sum())
+    assert result.p_value == pytest.approx(stats.chi2(9).sf(result.statistic))
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "bin_", "area"), [("linear", 6, 0.9 + 0.75 * 0.725), ("step", 8, 1 + 0.75 * 0.8)]
+)
+def test_curves_are_read_between_times(interpolation: str, bin_: int, area: float) -> None:
+    """S(1) = .8, S(3) = .4: at 1.75 the line is at .65 and the step at .8, and their areas up to 1.75 differ."""
+    y, train = outcome([1], [1.75]), outcome([1, 1], [2, 4])
+    result = ul.survival_metrics(
+        np.array([[0.8, 0.4]]), [1.0, 3.0], y, train, interpolation=interpolation, n_bootstrap=0
+    )
+    assert result.d_calibration.shares.value.argmax() == bin_
+    curves = read_curves([[0.8, 0.4]], np.array([1.0, 3.0]), 1, "survival", interpolation)
+    assert curves.restricted_mean(1.75)[0] == pytest.approx(area, rel=1e-12)
 
 
 # --- Kaplan-Meier ---------------------------------------------------------------------------------
@@ -232,6 +250,20 @@ def test_a_horizon_that_nobody_was_followed_to_has_no_observed_risk() -> None:
     result = ul.survival_metrics(np.full((3, 2), 0.5), [1.0, 6.0], y, train, horizon=5, n_bootstrap=5, random_state=0)
     assert np.isnan(result.observed_risk.value)
     assert np.isfinite(result.integrated_brier.value)
+
+
+def test_a_horizon_at_the_last_censored_time_has_an_observed_risk() -> None:
+    y = outcome([1, 0], [1, 5])
+    result = ul.survival_metrics(np.full((2, 2), 0.5), [1.0, 5.0], y, y, min_censoring=0, horizon=5, n_bootstrap=0)
+    assert result.observed_risk.value == 0.5
+
+
+def test_support_includes_times_where_censoring_is_at_its_minimum() -> None:
+    y, train = outcome([1, 1], [1, 2]), outcome([0, 1], [1, 3])
+    survival = np.full((2, 2), 0.5)
+    assert ul.survival_metrics(survival, [1.0, 2.0], y, train, min_censoring=0.5, n_bootstrap=0).end == 2
+    with pytest.warns(DataWarning, match="no entry of times"):
+        ul.survival_metrics(survival, [1.0, 2.0], y, train, min_censoring=0.51, n_bootstrap=0)
 
 
 # --- resamples ------------------------------------------------------------------------------------
