@@ -225,7 +225,7 @@ def _warn_if_poor(pareto_k: Floats) -> None:
         warn(
             f"importance sampling is not dependable for {poor:.0%} of the rows (Pareto k above {_POOR_PARETO_K}); "
             "raise n_importance, or train a wider encoder.",
-            ImportanceSamplingWarning
+            ImportanceSamplingWarning,
         )
 
 
