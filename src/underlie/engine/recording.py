@@ -7,6 +7,7 @@ the same at every step with a batch of the same shape: they are traced once and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
@@ -17,8 +18,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from underlie.graph import Batch, LatentModel
 
-#: Steps to take before recording: tracing takes a second the first time in a process, a twentieth of one afterwards.
-STEPS_BEFORE_RECORDING = 300
+#: Steps to take before recording, by whether the process has loaded PyTorch's tracing code: loading it takes a second
+#: or more, tracing a twentieth of one, and a replayed step saves a few tenths of a millisecond.
+STEPS_BEFORE_RECORDING = {True: 300, False: 3000}
 
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
@@ -46,15 +48,15 @@ class Gradient:
     ) -> None:
         self.model, self.objective, self.parameters = model, objective, list(parameters)
         self._values = [p.detach() for p in self.parameters]
-        self._steps_left = STEPS_BEFORE_RECORDING if recordable else -1
+        self._steps = 0 if recordable else None
         self._recorded: dict[Shape, Callable[..., tuple[Tensor, ...]] | None] = {}
 
     def __call__(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor | None]]:
         """Value of each row (R, B), and the gradient of minus its mean over the rows by each parameter."""
-        if self._steps_left < 0:
+        if self._steps is None:
             return self._eager(batch, noise)
-        if self._steps_left > 0:
-            self._steps_left -= 1
+        self._steps += 1
+        if self._steps <= STEPS_BEFORE_RECORDING["torch._inductor" in sys.modules]:
             return self._eager(batch, noise)
         tensors = _tensors(batch, noise)
         shape = tuple((name, tuple(t.shape)) for name, t in tensors.items())
@@ -74,8 +76,7 @@ class Gradient:
 
     def _record(self, batch: Batch, noise: Mapping[str, Tensor]) -> Callable[..., tuple[Tensor, ...]] | None:
         """A replay that gives the same bits as the objective itself on this batch, or None."""
-        value, gradient = self._eager(batch, noise)
-        if any(g is None for g in gradient):
+        if any(g is None for g in self._eager(batch, noise)[1]):
             return None
         names, inputs = list(_tensors(batch, noise)), list(_tensors(batch, noise).values())
         n = len(self._values)
@@ -88,14 +89,18 @@ class Gradient:
             return v, *torch.autograd.grad(v, flat[:n], torch.full_like(v, -1.0 / v.shape[1]))
 
         leaves = [v.clone().requires_grad_() for v in self._values]
+        # Tried on other weights, rows and noise than those traced: what was wrongly taken for a constant shows.
+        others = [(0.9 * v).requires_grad_() for v in self._values]
+        flipped = [t.flip(-2) for t in inputs]
+        elsewhere = [0.5 * t if name.startswith("noise") else t for name, t in zip(names, flipped, strict=True)]
         try:
             replay = _lean(make_fx(step)(*leaves, *inputs))
+            expected = step(*others, *elsewhere)
             with torch.no_grad():
-                again = replay(*self._values, *inputs)
+                found = replay(*[v.detach() for v in others], *elsewhere)
         except (RuntimeError, NotImplementedError):  # an operation that cannot be traced, or numbers that decide
             return None
-        same = all(torch.equal(a, b) for a, b in zip(again, [value, *gradient], strict=True) if b is not None)
-        return replay if same else None
+        return replay if all(torch.equal(a, b) for a, b in zip(found, expected, strict=True)) else None
 
 
 class _Swapped:
