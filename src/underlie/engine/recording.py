@@ -16,7 +16,7 @@ from torch import Tensor
 from underlie.engine.tape import Replay, Tape
 from underlie.graph import Batch, LatentModel
 
-#: Steps to take before recording, which costs a few hundredths of a second; a replayed step saves tenths of a millisecond.
+#: Steps to take before recording, which costs hundredths of a second; a replayed step saves tenths of a millisecond.
 STEPS_BEFORE_RECORDING = 300
 
 #: (model, batch, noise) -> value of each row (R, B)
