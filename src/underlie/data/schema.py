@@ -64,7 +64,7 @@ class Schema:
         text, or an unordered categorical              categorical; binary if it has two levels
         an ordered pandas or Arrow categorical         ordinal; binary if it has two levels
         numbers, all equal                             continuous, with scale 1
-        numbers, with two distinct values in >= 3 rows binary
+        numbers, two distinct values in >= 3 rows      binary
         whole numbers >= 0, with mean < 3 sd           count
         other whole numbers                            continuous
         numbers > 0 with skewness > 1,                 positive

@@ -82,7 +82,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         With ``prior="ard"``: prior precision of each column of W, in inverse squared units of the columns fitted.
     explained_variance_ratio_ : ndarray of shape (M,)
         Eigenvalues of the fitted covariance over its trace.
-    log_likelihood_ : ndarray of shape (n_iter_,)
+    log_likelihood_ : ndarray, one entry per iteration
         Mean log-likelihood per row of the training data, in nats on the user's scale, at each EM step; one value where
         the solution is in closed form.
     n_iter_ : int
