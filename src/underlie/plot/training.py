@@ -37,7 +37,7 @@ def training_curves(model: Any, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    The vertical axis is cut at the tenth percentile of all values, since the first epochs would otherwise flatten the
+    The vertical axis is cut at the tenth percentile of all values where the first epochs would otherwise flatten the
     rest.
 
     Examples
@@ -104,14 +104,16 @@ def _legend(ax: Axes, n: int, best: int, colours: list[str], *, held_out: bool) 
     elif n > 1:
         ax.plot([], [], color=colours[best], linewidth=3, label=f"best of {n} replicates ({best})")
         ax.plot([], [], color=GREY, linewidth=3, label="other replicates")
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
 
 
 def _limits(curves: Array) -> tuple[float, float]:
-    """From the tenth percentile to the largest value, with a margin."""
+    """From the lowest value, or from the tenth percentile where the lowest would flatten the rest, to the largest."""
     reached = curves[np.isfinite(curves)]
     if not len(reached):
         return -1.0, 1.0
-    low, high = float(np.quantile(reached, 0.1)), float(reached.max())
+    low, high, lowest = float(np.quantile(reached, 0.1)), float(reached.max()), float(reached.min())
+    if high - lowest <= 1.5 * (high - low):
+        low = lowest
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
