@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from underlie.distributions import EventTime, LogLocationScale, PiecewiseExponential
+from underlie.distributions import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
 from underlie.nn import stack
 
 
@@ -32,6 +32,9 @@ CASES = [
     Case("lognormal-network", lambda w: LogLocationScale("lognormal", "network", width=w)),
     Case("loglogistic", lambda w: LogLocationScale("loglogistic", width=w)),
     Case("loglogistic-network", lambda w: LogLocationScale("loglogistic", "network", width=w)),
+    Case("mixture", lambda w: LogLocationScaleMixture(3, width=w)),
+    Case("mixture-lognormal", lambda w: LogLocationScaleMixture(2, "lognormal", width=w)),
+    Case("mixture-loglogistic", lambda w: LogLocationScaleMixture(2, "loglogistic", width=w)),
     Case("piecewise", lambda w: PiecewiseExponential([0.3, 0.8, 2.0], width=w)),
     Case("piecewise-interval", lambda w: PiecewiseExponential([0.3, 0.8, 2.0], "interval", width=w)),
 ]

@@ -12,7 +12,7 @@ from underlie.distributions.categorical import Categorical
 from underlie.distributions.choose import DEFAULTS, KINDS, kinds_for, likelihood_for, settled
 from underlie.distributions.continuous_bernoulli import ContinuousBernoulli
 from underlie.distributions.counts import NegativeBinomial, Poisson
-from underlie.distributions.events import EventTime, LogLocationScale, PiecewiseExponential
+from underlie.distributions.events import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
 from underlie.distributions.latent import Gaussian, StandardNormal
 from underlie.distributions.normal import Normal
 from underlie.distributions.ordinal import Ordinal
@@ -35,6 +35,7 @@ __all__ = [
     "Product",
     "EventTime",
     "LogLocationScale",
+    "LogLocationScaleMixture",
     "PiecewiseExponential",
     "StandardNormal",
     "Gaussian",

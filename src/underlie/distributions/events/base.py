@@ -78,8 +78,8 @@ class EventTime(Likelihood, ABC):
         """log of the event rate at t among those still free of it, per encoded unit of time, (..., B, T)."""
 
     @abstractmethod
-    def quantile(self, raw: Tensor, p: Tensor) -> Tensor:
-        """The time by which a share p has had the event, (..., B, T); the median at p = 1/2."""
+    def inverse_log_survival(self, raw: Tensor, log_s: Tensor) -> Tensor:
+        """The time t at which log S(t) = log_s, (..., B, T); 0 at log S = 0, infinite at minus infinity."""
 
     @abstractmethod
     def _restricted_mean(self, raw: Tensor, horizon: Tensor) -> Tensor:
@@ -92,6 +92,10 @@ class EventTime(Likelihood, ABC):
     @abstractmethod
     def _fit_marginal(self, x: Tensor) -> None:
         """Set the free parameters to where rows (n, width) in float64, n >= 1, are likeliest at raw = 0."""
+
+    def quantile(self, raw: Tensor, p: Tensor) -> Tensor:
+        """The time by which a share p has had the event, (..., B, T); the median at p = 1/2."""
+        return self.inverse_log_survival(raw, torch.log1p(-p))
 
     def cumulative_hazard(self, raw: Tensor, t: Tensor) -> Tensor:
         """H(t) = -log S(t), (..., B, T)."""
@@ -122,10 +126,7 @@ class EventTime(Likelihood, ABC):
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Uncensored events: the drawn time, event 1 (and entry 0, upper the time), (..., B, width)."""
-        draws = uniform((*raw.shape[:-1], 1), raw, generator).clamp(min=_SMALLEST_DRAW)
-        time = self.quantile(raw, draws).clamp(_SMALLEST, _LARGEST)
-        columns = [time, torch.ones_like(time)]
-        return torch.cat(columns if self.width == 2 else [*columns, torch.zeros_like(time), time], dim=-1)
+        return uncensored(self.inverse_log_survival(raw, log_survival_draws(raw, generator)), self.width)
 
     def features(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """log time (an interval's middle), event, log(1 + entry), log(1 + length of the interval), standardised."""
@@ -174,6 +175,18 @@ def likelihood_terms(
     within = torch.where(interval, _log1mexp(rise), 0.0)
     exact = torch.where(interval, 0.0, event * log_h)
     return torch.cat([log_s, exact, -log_survival(entry), within], dim=-1)
+
+
+def log_survival_draws(raw: Tensor, generator: torch.Generator | None) -> Tensor:
+    """log S of times drawn from S, whatever it is, (..., B, 1): the logarithm of uniform draws, never quite 0."""
+    return torch.log1p(-uniform((*raw.shape[:-1], 1), raw, generator).clamp(min=_SMALLEST_DRAW))
+
+
+def uncensored(time: Tensor, width: int) -> Tensor:
+    """The encoded outcome (..., B, width) of events seen at the times (..., B, 1), from the origin."""
+    time = time.clamp(_SMALLEST, _LARGEST)
+    columns = [time, torch.ones_like(time)]
+    return torch.cat(columns if width == 2 else [*columns, torch.zeros_like(time), time], dim=-1)
 
 
 def precise(x: Tensor) -> Tensor:

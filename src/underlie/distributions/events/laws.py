@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_LOG_HALF = -math.log(2.0)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LARGEST = 25.0  # beyond it exp(u), already 7e10, goes on as its tangent: no overflow, and still a distribution
 _ASYMPTOTIC = 30.0
@@ -34,8 +35,8 @@ class ErrorLaw(ABC):
         return self.log_survival(u), self.log_hazard(u)
 
     @abstractmethod
-    def quantile(self, p: Tensor) -> Tensor:
-        """The u with P(ε <= u) = p."""
+    def inverse_log_survival(self, log_s: Tensor) -> Tensor:
+        """The u with log P(ε > u) = log_s, precise for probabilities near 0 and near 1."""
 
     @abstractmethod
     def log_moment(self, sigma: Tensor) -> Tensor:
@@ -56,8 +57,8 @@ class ExtremeValue(ErrorLaw):
     def log_hazard(self, u: Tensor) -> Tensor:
         return u.clamp(max=_LARGEST)
 
-    def quantile(self, p: Tensor) -> Tensor:
-        return torch.log(-torch.log1p(-p))
+    def inverse_log_survival(self, log_s: Tensor) -> Tensor:
+        return torch.log(-log_s)
 
     def log_moment(self, sigma: Tensor) -> Tensor:
         return torch.lgamma(1.0 + sigma)
@@ -79,8 +80,8 @@ class Logistic(ErrorLaw):
     def log_hazard(self, u: Tensor) -> Tensor:
         return F.logsigmoid(u)
 
-    def quantile(self, p: Tensor) -> Tensor:
-        return torch.log(p) - torch.log1p(-p)
+    def inverse_log_survival(self, log_s: Tensor) -> Tensor:
+        return torch.log(-torch.expm1(log_s)) - log_s
 
     def log_moment(self, sigma: Tensor) -> Tensor:
         exists = sigma < 1.0
@@ -114,9 +115,11 @@ class StandardNormalLaw(ErrorLaw):
         both: tuple[Tensor, Tensor] = _NormalTail.apply(u)  # type: ignore[no-untyped-call]
         return both
 
-    def quantile(self, p: Tensor) -> Tensor:
-        u: Tensor = torch.special.ndtri(p)
-        return u
+    def inverse_log_survival(self, log_s: Tensor) -> Tensor:
+        early = log_s > _LOG_HALF
+        below: Tensor = torch.special.ndtri(-torch.expm1(torch.where(early, log_s, _LOG_HALF)))
+        above: Tensor = torch.special.ndtri(torch.exp(torch.where(early, _LOG_HALF, log_s)))
+        return torch.where(early, below, -above)
 
     def log_moment(self, sigma: Tensor) -> Tensor:
         return 0.5 * sigma * sigma

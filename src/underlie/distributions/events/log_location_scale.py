@@ -16,19 +16,19 @@ from underlie.distributions.scaling import LogLink, bounded, unbounded
 
 Family = Literal["weibull", "exponential", "lognormal", "loglogistic"]
 
-_LAWS: Final[dict[str, ErrorLaw]] = {
+LAWS: Final[dict[str, ErrorLaw]] = {
     "weibull": ExtremeValue(),
     "exponential": ExtremeValue(),
     "lognormal": StandardNormalLaw(),
     "loglogistic": Logistic(),
 }
-_NAMES: Final = {
+NAMES: Final = {
     "weibull": "Weibull(scale {m}, shape {k})",
     "exponential": "Exponential(mean {m})",
     "lognormal": "LogNormal(median {m}, sd of logs 1 / {k})",
     "loglogistic": "LogLogistic(median {m}, shape {k})",
 }
-_SHAPE_BOUNDS = (math.log(0.05), math.log(50.0))
+SHAPE_BOUNDS = (math.log(0.05), math.log(50.0))
 
 
 @final
@@ -89,17 +89,17 @@ class LogLocationScale(EventTime):
     def __init__(
         self, family: Family = "weibull", shape: Literal["free", "network"] = "free", *, width: int = 2
     ) -> None:
-        if family not in _LAWS:
-            raise ValueError(f"family must be one of {', '.join(map(repr, _LAWS))}, got {family!r}.")
+        if family not in LAWS:
+            raise ValueError(f"family must be one of {', '.join(map(repr, LAWS))}, got {family!r}.")
         if shape not in ("free", "network"):
             raise ValueError(f"shape must be 'free' or 'network', got {shape!r}.")
         if family == "exponential" and shape == "network":
             raise ValueError("an exponential time has no shape for the network to give; take family='weibull'.")
         super().__init__(2 if shape == "network" else 1, width)
         self.family, self.shape = family, shape
-        self._law = _LAWS[family]
+        self._law = LAWS[family]
         self.link = LogLink(1, reach=15.0)
-        one = unbounded(torch.zeros(1, 1), *_SHAPE_BOUNDS)
+        one = unbounded(torch.zeros(1, 1), *SHAPE_BOUNDS)
         if family != "exponential" and shape == "free":
             self.free_shape = nn.Parameter(one)
         elif shape == "network":
@@ -110,8 +110,8 @@ class LogLocationScale(EventTime):
         if self.family == "exponential":
             return raw.new_zeros(1)
         if self.shape == "free":
-            return bounded(across_rows(self.free_shape, raw.ndim), *_SHAPE_BOUNDS)
-        return bounded(across_rows(self.shape_start, raw.ndim) + raw[..., 1:2], *_SHAPE_BOUNDS)
+            return bounded(across_rows(self.free_shape, raw.ndim), *SHAPE_BOUNDS)
+        return bounded(across_rows(self.shape_start, raw.ndim) + raw[..., 1:2], *SHAPE_BOUNDS)
 
     def log_location(self, raw: Tensor) -> Tensor:
         """m, the log of the Weibull scale or of the median, (..., B, 1)."""
@@ -128,9 +128,10 @@ class LogLocationScale(EventTime):
         logs, log_k = log_time(t), self.log_shape(raw)
         return self._law.log_hazard((logs - self.log_location(raw)) * log_k.exp()) + log_k - logs
 
-    def quantile(self, raw: Tensor, p: Tensor) -> Tensor:
-        raw = lifted(raw, p)
-        return torch.exp(self.log_location(raw) + self._law.quantile(p) * torch.exp(-self.log_shape(raw)))
+    def inverse_log_survival(self, raw: Tensor, log_s: Tensor) -> Tensor:
+        raw = lifted(raw, log_s)
+        u = self._law.inverse_log_survival(log_s)
+        return torch.exp(self.log_location(raw) + u * torch.exp(-self.log_shape(raw)))
 
     def mean(self, raw: Tensor) -> Tensor:
         return torch.exp(self.log_location(raw) + self._law.log_moment(torch.exp(-self.log_shape(raw))))
@@ -144,7 +145,7 @@ class LogLocationScale(EventTime):
 
     def notation(self, parents: str) -> str:
         k = of("k", parents) if self.shape == "network" else "k"
-        return _NAMES[self.family].format(m=of("lambda", parents), k=k)
+        return NAMES[self.family].format(m=of("lambda", parents), k=k)
 
     def extra_repr(self) -> str:
         return f"{self.family!r}, shape={self.shape!r}, width={self.width}"
@@ -169,7 +170,7 @@ class LogLocationScale(EventTime):
             fill(self.link.centre, first)
             return
         range_of_m = (log_time(middle).min() - 5.0, torch.maximum(log_time(middle).max(), first) + 10.0)
-        edge = 0.95 * (_SHAPE_BOUNDS[1] - _SHAPE_BOUNDS[0]) / 2, sum(_SHAPE_BOUNDS) / 2
+        edge = 0.95 * (SHAPE_BOUNDS[1] - SHAPE_BOUNDS[0]) / 2, sum(SHAPE_BOUNDS) / 2
         fixed = self.family == "exponential"
         low_k, high_k = (0.0, 0.0) if fixed else (edge[1] - edge[0], edge[1] + edge[0])
         found = maximise(
@@ -181,7 +182,7 @@ class LogLocationScale(EventTime):
         fill(self.link.centre, found[0])
         if not fixed:
             target = self.free_shape if self.shape == "free" else self.shape_start
-            fill(target, unbounded(found[1], *_SHAPE_BOUNDS))
+            fill(target, unbounded(found[1], *SHAPE_BOUNDS))
 
     def _marginal_log_likelihood(self, theta: Tensor, x: Tensor) -> Tensor:
         """Mean over rows at m, log k = theta."""

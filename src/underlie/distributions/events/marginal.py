@@ -11,7 +11,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 
-def maximise(log_likelihood: Callable[[Tensor], Tensor], start: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def maximise(
+    log_likelihood: Callable[[Tensor], Tensor], start: Tensor, low: Tensor, high: Tensor, *, iterations: int = 200
+) -> Tensor:
     """The maximum of a smooth function of a few parameters within bounds, by a limited-memory quasi-Newton method.
 
     Parameters
@@ -20,6 +22,8 @@ def maximise(log_likelihood: Callable[[Tensor], Tensor], start: Tensor, low: Ten
         Parameters (k,) float64 to a scalar, of order one (a mean over rows).
     start, low, high : Tensor (k,)
         Where to begin, and the bounds.
+    iterations : int
+        At most so many.
 
     References
     ----------
@@ -35,7 +39,7 @@ def maximise(log_likelihood: Callable[[Tensor], Tensor], start: Tensor, low: Ten
 
     first = torch.minimum(torch.maximum(start, low), high)
     bounds = list(zip(low.tolist(), high.tolist(), strict=True))
-    settings = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 200}
+    settings = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": iterations}
     found = minimize(loss, first.cpu().numpy(), jac=True, bounds=bounds, method="L-BFGS-B", options=settings)
     return torch.as_tensor(found.x, dtype=torch.float64, device=start.device)
 

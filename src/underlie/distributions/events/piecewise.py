@@ -94,9 +94,9 @@ class PiecewiseExponential(EventTime):
     def log_hazard(self, raw: Tensor, t: Tensor) -> Tensor:
         return self._log_hazard(self.log_hazards(lifted(raw, t)), t)
 
-    def quantile(self, raw: Tensor, p: Tensor) -> Tensor:
-        hazards = self.log_hazards(lifted(raw, p)).exp()
-        left = -torch.log1p(-p)  # cumulative hazard still to be spent
+    def inverse_log_survival(self, raw: Tensor, log_s: Tensor) -> Tensor:
+        hazards = self.log_hazards(lifted(raw, log_s)).exp()
+        left = -log_s  # cumulative hazard still to be spent
         time: Tensor | float = 0.0
         for j, low, high in self._intervals():
             spent = (left / hazards[..., j : j + 1]).clamp(min=0.0, max=high - low)
