@@ -22,6 +22,7 @@ _PUBLIC = {
     "mega": "underlie.check.mega",
     "compare": "underlie.check.compare",
     "survival_metrics": "underlie.check.survival",
+    "compare_survival_models": "underlie.check.survival",
     "query": "underlie.graph.query",
 }
 _SUBPACKAGES = ("datasets", "plot", "report", "check", "graph", "distributions", "data", "nn", "engine", "models")
