@@ -23,6 +23,9 @@ _PUBLIC = {
     "compare": "underlie.check.compare",
     "survival_metrics": "underlie.check.survival",
     "compare_survival_models": "underlie.check.survival",
+    "policy_value": "underlie.check.decisions",
+    "benefit_calibration": "underlie.check.decisions",
+    "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
 }
 _SUBPACKAGES = ("datasets", "plot", "report", "check", "graph", "distributions", "data", "nn", "engine", "models")
