@@ -11,6 +11,7 @@ from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
 from underlie.plot.spectrum import scree
+from underlie.plot.survival_scores import survival_scores
 from underlie.plot.training import training_curves
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "samples",
     "samples_means_sds",
     "scree",
+    "survival_scores",
     "training_curves",
 ]

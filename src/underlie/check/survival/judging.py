@@ -136,9 +136,9 @@ METRICS: dict[str, Metric] = {
     "brier_at_horizon": Metric(
         "Brier score at the horizon", "lower", lambda judged: judged.brier(np.array([judged.setting.horizon]))
     ),
-    "antolini": Metric("time-dependent concordance (Antolini)", "higher", _antolini),
-    "harrell": Metric("concordance (Harrell)", "higher", lambda judged: judged.concordance[0], curves=False),
-    "uno": Metric("concordance (Uno)", "higher", lambda judged: judged.concordance[1], curves=False),
+    "antolini": Metric("Antolini's time-dependent C", "higher", _antolini),
+    "harrell": Metric("Harrell's C", "higher", lambda judged: judged.concordance[0], curves=False),
+    "uno": Metric("Uno's C", "higher", lambda judged: judged.concordance[1], curves=False),
     "auc_at_horizon": Metric("AUC at the horizon", "higher", _auc),
     "calibration_in_the_large": Metric("predicted − observed risk at the horizon", None, Judged.calibration),
     "absolute_calibration_in_the_large": Metric(
