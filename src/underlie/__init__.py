@@ -24,6 +24,7 @@ _PUBLIC = {
     "survival_metrics": "underlie.check.survival",
     "compare_survival_models": "underlie.check.survival",
     "policy_value": "underlie.check.decisions",
+    "evaluate_policy": "underlie.check.decisions",
     "benefit_calibration": "underlie.check.decisions",
     "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
