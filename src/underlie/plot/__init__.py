@@ -11,7 +11,7 @@ from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
 from underlie.plot.spectrum import scree
-from underlie.plot.survival_scores import survival_scores
+from underlie.plot.survival_scores import survival_boxplots
 from underlie.plot.training import training_curves
 
 __all__ = [
@@ -25,6 +25,6 @@ __all__ = [
     "samples",
     "samples_means_sds",
     "scree",
-    "survival_scores",
+    "survival_boxplots",
     "training_curves",
 ]

@@ -24,14 +24,14 @@ _SPREAD = 0.16
 
 
 @overload
-def survival_scores(
+def survival_boxplots(
     scores: Any, metrics: str = ..., ax: Axes | None = ..., *, reference: str | None = ..., relative: bool = ...
 ) -> Axes: ...
 @overload
-def survival_scores(
+def survival_boxplots(
     scores: Any, metrics: Sequence[str], ax: None = ..., *, reference: str | None = ..., relative: bool = ...
 ) -> Figure: ...
-def survival_scores(
+def survival_boxplots(
     scores: Any,
     metrics: str | Sequence[str] = "integrated_brier",
     ax: Axes | None = None,
@@ -66,7 +66,7 @@ def survival_scores(
     Raises
     ------
     ValueError
-        When there is no such metric, model or column, or `relative` has no reference.
+        When there is no such metric, model or column, a split occurs twice, or `relative` has no reference.
 
     References
     ----------
@@ -79,7 +79,7 @@ def survival_scores(
     >>> X, y = data.drop(columns=["time", "event"]), ul.Surv(data["time"], data["event"])
     >>> models = {"Kaplan-Meier": "kaplan-meier", "Cox": "cox"}
     >>> result = ul.compare_survival_models(models, X, y, n_splits=3, metrics=["integrated_brier"])
-    >>> ax = ul.plot.survival_scores(result)
+    >>> ax = ul.plot.survival_boxplots(result)
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['Kaplan-Meier', 'Cox']
     """
@@ -124,6 +124,8 @@ def _values(
     found: dict[str, dict[Any, float]] = {model: {} for model in order}
     for split, model, name, value in zip(*(columns[part] for part in _COLUMNS), strict=True):
         if name == metric and value is not None and np.isfinite(value):
+            if split in found[model]:
+                raise ValueError(f"scores: two rows for the {metric} of {model!r} in split {split!r}")
             found[model][split] = float(value)
     if not any(found.values()):
         raise ValueError(

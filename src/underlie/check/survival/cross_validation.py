@@ -142,15 +142,17 @@ def compare_survival_models(
     3 random splits (20% of rows for testing), 686 rows, 299 events; each model against Cox
     <BLANKLINE>
     integrated Brier score (lower is better)
-                          mean       sd   difference                         better
-      Kaplan-Meier      0.1979   0.0111      +0.0168 [-0.0069, +0.0406]     0 of 3
-      Cox               0.1811   0.0049
+                        mean       sd   difference                        better
+      Kaplan-Meier    0.1979   0.0111      +0.0168 [-0.0043, +0.0380]     0 of 3
+      Cox             0.1811   0.0049
+    <BLANKLINE>
+    Harrell's C (higher is better)
     ...
     >>> result.table(["harrell"]).loc["harrell", ["mean", "difference", "better"]].round(3)
                    mean  difference  better
     model
-    Kaplan-Meier  0.500      -0.154     0.0
-    Cox           0.654         NaN     NaN
+    Kaplan-Meier  0.500      -0.153     0.0
+    Cox           0.653         NaN     NaN
     """
     named = _named(models)
     chosen = _reference(named, reference)

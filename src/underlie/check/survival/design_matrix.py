@@ -30,10 +30,10 @@ class DesignMatrix:
     Examples
     --------
     >>> import pandas as pd
-    >>> train = pd.DataFrame({"age": [50.0, None, 70.0] * 4, "arm": ["a", "b", "b"] * 4})
+    >>> train = pd.DataFrame({"age": [50.0, None, 70.0] * 4, "arm": ["a", "b"] * 6})
     >>> design = DesignMatrix().fit(train)
     >>> design(pd.DataFrame({"age": [60.0], "arm": ["b"]})).round(3)
-    array([[0.   , 0.707]])
+    array([[0., 1.]])
     >>> design.names
     ('age', 'arm=b')
     """

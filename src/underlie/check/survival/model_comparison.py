@@ -156,10 +156,10 @@ class SurvivalModelComparison:
         return (*summary, float(differences.mean()), *interval, ratio, better, len(pairs))
 
     def plot(self, metrics: str | Sequence[str] = "integrated_brier", **options: Any) -> Any:
-        """Boxplots of metrics over the splits, one box per model: `underlie.plot.survival_scores`."""
+        """Boxplots of metrics over the splits, one box per model: `underlie.plot.survival_boxplots`."""
         import underlie as ul  # by its public face: checks do not depend on drawing
 
-        return ul.plot.survival_scores(self, metrics, **options)
+        return ul.plot.survival_boxplots(self, metrics, **options)
 
     def __str__(self) -> str:
         heading = f"{self.scheme}, {self.n} rows, {self.n_events} events; each model against {self.reference}"

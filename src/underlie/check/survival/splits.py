@@ -72,7 +72,7 @@ def cross_validation_splits(cv: Any, event: NDArray[np.bool_], seed: int) -> tup
         folds = StratifiedKFold if min(event.sum(), (~event).sum()) >= cv else KFold
         pairs: Iterable[Any] = folds(int(cv), shuffle=True, random_state=seed).split(np.zeros(n), event)
         name = f"{cv}-fold cross-validation"
-    elif hasattr(cv, "split"):
+    elif hasattr(cv, "split") and not isinstance(cv, str):
         pairs, name = cv.split(np.zeros((n, 1)), event), f"splits of {type(cv).__name__}"
     elif isinstance(cv, Iterable) and not isinstance(cv, str):
         pairs, name = cv, "splits given by the user"
