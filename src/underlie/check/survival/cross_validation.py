@@ -24,7 +24,6 @@ from underlie.check.survival.outcomes import Outcome, read_outcome
 from underlie.check.survival.splits import Split, cross_validation_splits, random_splits, require_events
 from underlie.data.surv import as_surv
 from underlie.data.tables import library_of, read_table
-from underlie.engine.progress import progress_bar
 from underlie.warnings import ConvergenceWarning, DataWarning, UnderlieWarning, warn
 
 Array = NDArray[np.float64]
@@ -154,6 +153,8 @@ def compare_survival_models(
     Kaplan-Meier  0.500      -0.153     0.0
     Cox           0.653         NaN     NaN
     """
+    from underlie.engine.progress import progress_bar  # with it comes the training engine, which metrics do without
+
     named = _named(models)
     chosen = _reference(named, reference)
     wanted = _metrics(metrics)

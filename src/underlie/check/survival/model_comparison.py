@@ -172,9 +172,10 @@ class SurvivalModelComparison:
         if len(self.errors):
             parts.append("failed\n" + "\n".join(f"  {e.model}, split {e.split}: {e.error}" for e in self._errors()))
         if len(self.splits) > 1:
+            folds = "" if "random splits" in self.scheme else ", made for random splits"
             parts.append(
                 f"[ ]: {self.level:.0%} interval of the mean difference, corrected for the overlap of splits (Nadeau "
-                "and\nBengio 2003; an approximation). better: splits in which the model beats the reference."
+                f"and\nBengio 2003; an approximation{folds}). better: splits in which the model beats the reference."
             )
         return "\n\n".join(parts)
 
@@ -211,4 +212,6 @@ class SurvivalModelComparison:
     def _seconds(self) -> str:
         once = self.scores.drop_duplicates(["split", "model"])
         means = once.groupby("model")["fit_seconds"].mean().reindex(list(self.models)).dropna()
-        return "seconds to fit: " + ", ".join(f"{model} {seconds:.2g}" for model, seconds in means.items())
+        return "seconds to fit: " + ", ".join(
+            f"{model} {seconds:.2g}" if seconds >= 0.01 else f"{model} < 0.01" for model, seconds in means.items()
+        )
