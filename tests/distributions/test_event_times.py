@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ def _outcomes(n: int = 400, width: int = 2, seed: int = 0) -> Tensor:
 
 def _ready(case: Case, width: int = 2, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[EventTime, Tensor]:
     """A started head whose free parameters are moved from the start, and raw values for three rows."""
+    head, raw = _made(case, width, seed, dtype)
+    return copy.deepcopy(head), raw.clone()
+
+
+@functools.cache
+def _made(case: Case, width: int, seed: int, dtype: torch.dtype) -> tuple[EventTime, Tensor]:
     torch.manual_seed(seed)
     head = case.make(width).to(dtype)
     marginal = head.start(_outcomes(width=width, seed=seed).to(dtype))
@@ -161,7 +168,9 @@ def test_restricted_mean_for_every_shape(family: str, shape: float) -> None:
 @ALL
 def test_mean_and_variance_are_limits_of_integrals(case: Case) -> None:
     head, raw = _ready(case)
-    if case.name.startswith("loglogistic"):  # variance exists for k > 2 only; the tail is a power of t
+    if case.name == "mixture-loglogistic":  # variance exists for k > 2 only; the tail is a power of t
+        nn.init.constant_(head.free_shape, 2.0)
+    elif case.name.startswith("loglogistic"):
         head = LogLocationScale("loglogistic", "network").double()
         raw = torch.tensor([[0.3, 2.0], [0.0, 2.5], [-0.4, 1.9]], dtype=torch.float64)
     s, w = _grid(-40.0, 40.0, tuple(np.linspace(-40, 40, 401)), nodes=20)
@@ -262,7 +271,7 @@ def test_density_given_entry_integrates_to_one(case: Case) -> None:
 @ALL
 def test_kaplan_meier_of_samples_is_the_survival_function(case: Case) -> None:
     # sup |KM - S| of n uncensored draws passes 1.95 / sqrt(n) with probability .001 (Kolmogorov); under the light
-    # independent censoring here it is widened a little. Nine heads: 1 % with a fresh seed; the seed is fixed.
+    # independent censoring here it is widened a little. Twelve heads: 1 % with a fresh seed; the seed is fixed.
     head, raw = _ready(case, dtype=torch.float32)
     n = 20_000
     drawn = head.sample(raw[0].expand(n, -1), torch.Generator().manual_seed(5))
@@ -304,7 +313,7 @@ def test_values_and_gradients_are_finite_at_extremes(case: Case, width: int) -> 
                 raw = torch.full((4, head.n_raw), level)
                 if head.n_raw == 2:
                     raw[:, 1] = shape
-                elif case.name != "exponential" and not case.name.startswith("piecewise"):
+                if hasattr(head, "free_shape"):
                     nn.init.constant_(head.free_shape, shape)
                 raw.requires_grad_()
                 x = torch.tensor(
@@ -420,7 +429,7 @@ def test_sizes_features_and_state(case: Case, width: int) -> None:
 # ---------------------------------------------------------------------------------------------------------------- start
 
 
-@ALL
+@pytest.mark.parametrize("case", [c for c in CASES if not c.name.startswith("mixture")], ids=lambda c: c.name)
 @WIDTH
 def test_start_is_a_maximum_of_the_likelihood_at_raw_zero(case: Case, width: int) -> None:
     head = case.make(width).double()

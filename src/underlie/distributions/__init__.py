@@ -12,7 +12,18 @@ from underlie.distributions.categorical import Categorical
 from underlie.distributions.choose import DEFAULTS, KINDS, kinds_for, likelihood_for, settled
 from underlie.distributions.continuous_bernoulli import ContinuousBernoulli
 from underlie.distributions.counts import NegativeBinomial, Poisson
-from underlie.distributions.events import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
+from underlie.distributions.events import (
+    EVENT_TIMES,
+    EventTime,
+    LogLocationScale,
+    LogLocationScaleMixture,
+    PiecewiseExponential,
+    conditional_log_survival,
+    conditional_quantile,
+    conditional_sample,
+    event_time,
+    hazard_cuts,
+)
 from underlie.distributions.latent import Gaussian, StandardNormal
 from underlie.distributions.normal import Normal
 from underlie.distributions.ordinal import Ordinal
@@ -37,6 +48,12 @@ __all__ = [
     "LogLocationScale",
     "LogLocationScaleMixture",
     "PiecewiseExponential",
+    "event_time",
+    "EVENT_TIMES",
+    "hazard_cuts",
+    "conditional_log_survival",
+    "conditional_quantile",
+    "conditional_sample",
     "StandardNormal",
     "Gaussian",
     "likelihood_for",

@@ -61,7 +61,7 @@ class Components:
         return (logs.unsqueeze(-1) - self.location) * self.log_shape.exp()
 
     def _mixed(self, log_s: Tensor) -> Tensor:
-        """log of the weighted mean of survival, by its complement while most survive: relative precision from time 0."""
+        """log of the weighted mean of survival; by its complement while most survive, for relative precision."""
         gone = -(self.log_weight.exp() * torch.expm1(log_s)).sum(-1)
         late = torch.logsumexp(self.log_weight + log_s, -1)
         return torch.where(gone < 0.5, torch.log1p(-gone.clamp(max=0.5)), late)

@@ -50,6 +50,14 @@ class LogLocationScale(EventTime):
     loglogistic    :math:`1 / (1 + e^u)`                 k / (t(1 + e^-u))   :math:`e^m (\pi/k) / \sin(\pi/k)`, k > 1
     =============  ====================================  ==================  =======================================
 
+    With ``effect="proportional"`` the network moves the level of the log cumulative hazard instead,
+
+    .. math:: u = \hat a + h \tanh(\mathrm{raw}_0 / h) + k \log t
+
+    For a fixed k the two are the same model. Where k varies by row they differ in the time at which k does not matter:
+    the row's own :math:`e^m`, or the unit of encoded time for every row. The second keeps level and shape apart: a
+    row's shape is then learned without disturbing its level, and a Weibull time with k = 1 has proportional hazards.
+
     raw = 0 is the marginal distribution, fitted by `start`. `mean` and `variance` are infinite where the expectation
     is, or where it passes the largest number of the type. Times are meant to be divided by a typical one.
 
@@ -59,17 +67,21 @@ class LogLocationScale(EventTime):
         The distribution.
     shape : {"free", "network"}
         One k for all rows, or one per row from the network (``n_raw`` is then 2). An exponential has none.
+    effect : {"acceleration", "proportional"}
+        What the network moves: the location of log time, or the level of the log cumulative hazard (of the log odds of
+        an event for log-logistic times, of its probit for log-normal ones).
     width : {2, 4}
         Columns of the encoded outcome, see `EventTime`.
 
     Raises
     ------
     ValueError
-        If the family, shape or width is not among those named.
+        If the family, shape, effect or width is not among those named.
 
     References
     ----------
-    Lawless (2003), Statistical Models and Methods for Lifetime Data, chapter 5.
+    Lawless (2003), Statistical Models and Methods for Lifetime Data, chapter 5. Cheng, Wei & Ying (1995), Analysis of
+    transformation models with censored data.
 
     Examples
     --------
@@ -87,16 +99,23 @@ class LogLocationScale(EventTime):
     shape_start: Tensor
 
     def __init__(
-        self, family: Family = "weibull", shape: Literal["free", "network"] = "free", *, width: int = 2
+        self,
+        family: Family = "weibull",
+        shape: Literal["free", "network"] = "free",
+        effect: Literal["acceleration", "proportional"] = "acceleration",
+        *,
+        width: int = 2,
     ) -> None:
         if family not in LAWS:
             raise ValueError(f"family must be one of {', '.join(map(repr, LAWS))}, got {family!r}.")
         if shape not in ("free", "network"):
             raise ValueError(f"shape must be 'free' or 'network', got {shape!r}.")
+        if effect not in ("acceleration", "proportional"):
+            raise ValueError(f"effect must be 'acceleration' or 'proportional', got {effect!r}.")
         if family == "exponential" and shape == "network":
             raise ValueError("an exponential time has no shape for the network to give; take family='weibull'.")
         super().__init__(2 if shape == "network" else 1, width)
-        self.family, self.shape = family, shape
+        self.family, self.shape, self.effect = family, shape, effect
         self._law = LAWS[family]
         self.link = LogLink(1, reach=15.0)
         one = unbounded(torch.zeros(1, 1), *SHAPE_BOUNDS)
@@ -115,8 +134,8 @@ class LogLocationScale(EventTime):
 
     def log_location(self, raw: Tensor) -> Tensor:
         """m, the log of the Weibull scale or of the median, (..., B, 1)."""
-        m: Tensor = self.link(raw[..., :1])
-        return m
+        moved: Tensor = self.link(raw[..., :1])
+        return moved if self.effect == "acceleration" else -moved * torch.exp(-self.log_shape(raw))
 
     def log_survival(self, raw: Tensor, t: Tensor) -> Tensor:
         raw = lifted(raw, t)
@@ -148,7 +167,7 @@ class LogLocationScale(EventTime):
         return NAMES[self.family].format(m=of("lambda", parents), k=k)
 
     def extra_repr(self) -> str:
-        return f"{self.family!r}, shape={self.shape!r}, width={self.width}"
+        return f"{self.family!r}, shape={self.shape!r}, effect={self.effect!r}, width={self.width}"
 
     def _log_survival_and_hazard(self, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         logs, log_k = log_time(t), self.log_shape(raw)
@@ -166,8 +185,9 @@ class LogLocationScale(EventTime):
         # An exponential fits in closed form; without an event the time at risk stands for half of one.
         exposure = (middle - entry).clamp(min=1e-12).sum()
         first = torch.log(exposure / event.sum().clamp(min=0.5))
+        sign = 1.0 if self.effect == "acceleration" else -1.0
         if not bool(event.any()):
-            fill(self.link.centre, first)
+            fill(self.link.centre, sign * first)
             return
         range_of_m = (log_time(middle).min() - 5.0, torch.maximum(log_time(middle).max(), first) + 10.0)
         edge = 0.95 * (SHAPE_BOUNDS[1] - SHAPE_BOUNDS[0]) / 2, sum(SHAPE_BOUNDS) / 2
@@ -179,7 +199,7 @@ class LogLocationScale(EventTime):
             torch.stack([range_of_m[0], first.new_tensor(low_k)]),
             torch.stack([range_of_m[1], first.new_tensor(high_k)]),
         )
-        fill(self.link.centre, found[0])
+        fill(self.link.centre, found[0] if self.effect == "acceleration" else -found[0] * found[1].exp())
         if not fixed:
             target = self.free_shape if self.shape == "free" else self.shape_start
             fill(target, unbounded(found[1], *SHAPE_BOUNDS))

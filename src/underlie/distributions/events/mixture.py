@@ -24,7 +24,7 @@ _REACH: Final = 15.0
 
 @final
 class LogLocationScaleMixture(EventTime):
-    r"""Time to an event from one of K groups, each with an accelerated failure time model of its own location and shape.
+    r"""Time to an event in one of K groups, each with an accelerated failure time model of its own.
 
     .. math:: S(t) = \sum_{j=1}^K \pi_j(z)\, S_j(t), \quad
               \log T_j = m_j + \varepsilon / k_j, \quad
@@ -92,7 +92,8 @@ class LogLocationScaleMixture(EventTime):
     def log_weights(self, raw: Tensor) -> Tensor:
         """log π of each component, (..., B, K)."""
         logits = bounded(across_rows(self.free_logit, raw.ndim) + raw[..., 1:], -_REACH, _REACH)
-        return torch.log_softmax(F.pad(logits, (1, 0)), -1)
+        logits = F.pad(logits, (1, 0))
+        return logits - torch.logsumexp(logits, -1, keepdim=True)  # log_softmax is slow on a few columns
 
     def log_locations(self, raw: Tensor) -> Tensor:
         """m of each component, the log of its Weibull scale or of its median, (..., B, K)."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal, final
 
 import torch
 from torch import Tensor
 
 from underlie.distributions.events.base import likelihood_terms, log_time
 from underlie.distributions.events.components import Components
+from underlie.distributions.events.laws import ErrorLaw
 from underlie.distributions.events.log_location_scale import LAWS, SHAPE_BOUNDS, LogLocationScale
 from underlie.distributions.events.marginal import maximise
 
@@ -19,7 +22,8 @@ _SPREAD_OF_LOG_SHAPES: Final = 0.75
 # Where the search begins: in the same units a component apart, and log shapes above that of the single law.
 _OUTLYING: Final = 2.5
 _NARROWER: Final = 0.3
-_FIRST_ITERATIONS: Final = 40
+_FIRST_ITERATIONS: Final = 25
+_FIRST_ROWS: Final = 2000
 
 
 def most_likely_components(
@@ -53,31 +57,58 @@ def most_likely_components(
     """
     single = LogLocationScale(family, width=x.shape[1]).to(x)
     zero = single.start(x)[None]
-    m, log_k = single.log_location(zero).detach()[0], single.log_shape(zero).detach()[0]
+    about = _About(
+        LAWS[family], single.log_location(zero).detach()[0], single.log_shape(zero).detach()[0], n_components
+    )
     same = x.new_zeros(3 * n_components)
-
-    def components(theta: Tensor) -> Components:
-        """Locations and log shapes relative to the single law, in its units, then logits, K each; at 0 all are it."""
-        apart, unlike, logits = theta.split(n_components)
-        return Components(LAWS[family], torch.log_softmax(logits, -1), m + apart * torch.exp(-log_k), log_k + unlike)
-
-    def criterion(theta: Tensor) -> Tensor:
-        """Mean over the rows of the penalised log-likelihood."""
-        found = components(theta)
-        apart, unlike = theta[:n_components] / _SPREAD, theta[n_components : 2 * n_components] / _SPREAD_OF_LOG_SHAPES
-        unequal = (found.log_weight + math.log(n_components)).sum()
-        penalty = unequal - 0.5 * (apart.square().sum() + unlike.square().sum())
-        return _mean_log_likelihood(found, x) + penalty / len(x)
-
     if n_components == 1 or not bool(x[:, 1].any()):
-        return components(same)
-    low, high = _bounds(m, log_k, n_components)
-    begun = [maximise(criterion, b, low, high, iterations=_FIRST_ITERATIONS) for b in _beginnings(n_components, x)]
-    best = max([same, *begun], key=lambda theta: criterion(theta).item())
-    best = max([best, maximise(criterion, best, low, high)], key=lambda theta: criterion(theta).item())
-    found = components(best)
-    order = found.log_weight.argsort(descending=True)
-    return Components(found.law, found.log_weight[order], found.location[order], found.log_shape[order])
+        return about.components(same)
+    on_all, on_some = (partial(about.criterion, rows=rows) for rows in (x, x[:: -(-len(x) // _FIRST_ROWS)]))
+    bounds = about.bounds()
+    begun = [maximise(on_some, b, *bounds, iterations=_FIRST_ITERATIONS) for b in _beginnings(n_components, x)]
+    found = maximise(on_all, max(begun, key=on_some), *bounds)
+    return about.components(max([same, found], key=on_all))
+
+
+@final
+@dataclass(frozen=True)
+class _About:
+    """Mixtures as departures from a single law with location m and log shape log_k, each of shape (1,).
+
+    Parameters theta (3 K,) are locations relative to m in units of 1 / k, log shapes relative to log_k, and logits.
+    """
+
+    law: ErrorLaw
+    m: Tensor
+    log_k: Tensor
+    n_components: int
+
+    def components(self, theta: Tensor) -> Components:
+        """The mixture at theta, heaviest component first; at 0 every component is the single law."""
+        parts = theta.view(3, -1)
+        apart, unlike, logits = parts[:, parts[2].argsort(descending=True, stable=True)]
+        location, log_shape = self.m + apart * torch.exp(-self.log_k), self.log_k + unlike
+        return Components(self.law, torch.log_softmax(logits, -1), location, log_shape)
+
+    def criterion(self, theta: Tensor, rows: Tensor) -> Tensor:
+        """Penalised log-likelihood at theta, per row."""
+        apart, unlike, _ = theta.view(3, -1)
+        found = self.components(theta)
+        spread = (apart / _SPREAD).square().sum() + (unlike / _SPREAD_OF_LOG_SHAPES).square().sum()
+        penalty = (found.log_weight + math.log(self.n_components)).sum() - 0.5 * spread
+        value: Tensor = _mean_log_likelihood(found, rows) + penalty / len(rows)
+        return value
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest theta: of what `LogLocationScaleMixture` can express, a little inside."""
+        low, high = SHAPE_BOUNDS
+        margin = 0.025 * (high - low)
+        ones = self.log_k.new_ones(self.n_components)
+        reach = 7.0 * ones  # differences of locations and of logits are within 15
+        return (
+            torch.cat([-reach * self.log_k.exp(), (low + margin - self.log_k) * ones, -reach]),
+            torch.cat([reach * self.log_k.exp(), (high - margin - self.log_k) * ones, reach]),
+        )
 
 
 def _mean_log_likelihood(components: Components, x: Tensor) -> Tensor:
@@ -99,15 +130,3 @@ def _beginnings(n_components: int, like: Tensor) -> list[Tensor]:
     early[0], late[-1] = -_OUTLYING, _OUTLYING
     narrower, equal = torch.full_like(even, _NARROWER), torch.zeros_like(even)
     return [torch.cat([apart, narrower, equal]) for apart in (even, early, late)]
-
-
-def _bounds(m: Tensor, log_k: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
-    """Of what `LogLocationScaleMixture` can express, a little inside."""
-    low, high = SHAPE_BOUNDS
-    margin = 0.025 * (high - low)
-    ones = log_k.new_ones(n_components)
-    reach = 7.0 * ones  # offsets and differences of logits are within 15
-    return (
-        torch.cat([-reach * log_k.exp(), (low + margin - log_k) * ones, -reach]),
-        torch.cat([reach * log_k.exp(), (high - margin - log_k) * ones, reach]),
-    )
