@@ -5,6 +5,7 @@ None of them shows a window; in a script call ``matplotlib.pyplot.show()`` or sa
 
 from __future__ import annotations
 
+from underlie.plot.decisions import benefit_calibration, decision_curve, policy_values, predicted_benefit
 from underlie.plot.errors import imputation
 from underlie.plot.gaps import gap_heatmap
 from underlie.plot.graphs import graph
@@ -15,6 +16,8 @@ from underlie.plot.survival_scores import survival_boxplots
 from underlie.plot.training import training_curves
 
 __all__ = [
+    "benefit_calibration",
+    "decision_curve",
     "decoded_grid",
     "gap_heatmap",
     "graph",
@@ -22,6 +25,8 @@ __all__ = [
     "imputation",
     "latent",
     "latent_and_grid",
+    "policy_values",
+    "predicted_benefit",
     "samples",
     "samples_means_sds",
     "scree",

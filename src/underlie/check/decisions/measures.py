@@ -3,7 +3,7 @@ r"""What a decision is judged by: h(T) = 1{T > t*}, survival at a time, or h(T) 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 class Measure(ABC):
     """A function h of the event time that is known once the row was followed to min(T, t*)."""
+
+    is_probability: ClassVar[bool]
 
     @abstractmethod
     def label(self, time: float) -> str:
@@ -45,6 +47,8 @@ class Measure(ABC):
 class SurvivalAtTime(Measure):
     """h(T) = 1{T > t*}."""
 
+    is_probability: ClassVar[bool] = True
+
     def label(self, time: float) -> str:
         return f"survival at {time:g}"
 
@@ -67,6 +71,8 @@ class SurvivalAtTime(Measure):
 @final
 class RestrictedMeanTime(Measure):
     """h(T) = min(T, t*)."""
+
+    is_probability: ClassVar[bool] = False
 
     def label(self, time: float) -> str:
         return f"mean time up to {time:g}"

@@ -47,6 +47,8 @@ class PolicyValue:
         The policy that others are compared with.
     measure : str
         "survival at t" or "mean time up to t".
+    is_probability : bool
+        Whether values are probabilities, not times.
     largest : float
         Upper end of what a value can be, at which intervals are cut; the lower is 0.
     time, level : float
@@ -65,6 +67,7 @@ class PolicyValue:
     effective: Array
     reference: str
     measure: str
+    is_probability: bool
     largest: float
     time: float
     level: float
@@ -293,7 +296,7 @@ def _all_policies(policy: Any, arms: Arms, control: object) -> dict[str, Codes]:
     """The user's policies, treating all alike, and as observed."""
     none = NONE if control is None else find_level(control, arms, "control")
     fixed = {
-        TREAT_NONE if arm == none else f"treat all: {level}": np.full(len(arms.codes), arm)
+        TREAT_NONE if arm == none else f"treat all: {_text(level)}": np.full(len(arms.codes), arm)
         for arm, level in enumerate(arms.levels)
     }
     fixed[AS_OBSERVED] = np.full(len(arms.codes), NONE)
@@ -319,6 +322,7 @@ def _evaluate(policies: dict[str, Codes], scores: Scores, reference: str, level:
         effective=weights.sum(axis=0) ** 2 / (weights**2).sum(axis=0),
         reference=reference,
         measure=scores.measure.label(scores.time),
+        is_probability=scores.measure.is_probability,
         largest=scores.measure.largest(scores.time),
         time=scores.time,
         level=level,
@@ -341,6 +345,11 @@ def _require_followers(name: str, weight: Array) -> None:
         )
 
 
+def _text(level: Any) -> str:
+    """1.0 as 1, as a column of 0 and 1 becomes when a value of it is missing."""
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
 def _shares(policies: dict[str, Codes], arms: Arms) -> pd.DataFrame:
     import pandas as pd
 
@@ -348,7 +357,7 @@ def _shares(policies: dict[str, Codes], arms: Arms) -> pd.DataFrame:
         [(codes == NONE).mean() if arm == NONE else (codes == arm).mean() for arm in (*range(len(arms.levels)), NONE)]
         for codes in policies.values()
     ]
-    columns = [*(str(level) for level in arms.levels), "none"]
+    columns = [*(_text(level) for level in arms.levels), "none"]
     return pd.DataFrame(rows, index=pd.Index(list(policies), name="policy"), columns=columns)
 
 
