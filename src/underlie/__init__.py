@@ -16,6 +16,7 @@ _PUBLIC = {
     "ProbabilisticPCA": "underlie.estimators.ppca",
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
     "VAE": "underlie.estimators.vae",
+    "SurvivalVAE": "underlie.estimators.survival_vae",
     "load": "underlie.estimators.persistence",
     "Schema": "underlie.data.schema",
     "Surv": "underlie.data.surv",

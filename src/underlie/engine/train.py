@@ -100,7 +100,13 @@ class Trained:
 
 
 def train(
-    build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int], label: str = "training"
+    build: Build,
+    objective: Objective,
+    rows: Rows,
+    settings: Settings,
+    seeds: Sequence[int],
+    label: str = "training",
+    judge: Objective | None = None,
 ) -> Trained:
     """Train one replicate per seed, all in one batched computation.
 
@@ -121,6 +127,8 @@ def train(
         One per replicate.
     label : str
         Shown beside the progress bar.
+    judge : callable, optional
+        What held-out rows are judged by, if not by the objective; called as it is.
 
     Returns
     -------
@@ -133,7 +141,7 @@ def train(
     KeyboardInterrupt
         When the user stopped training before there was anything to keep; later the best so far is returned.
     """
-    run = _Run(build, objective, rows, settings, seeds)
+    run = _Run(build, objective, rows, settings, seeds, judge or objective)
     interrupted = False
     with (
         suitable_threads(run.flops_per_step()),
@@ -157,9 +165,15 @@ class _Run:
     """The state of one training: model, optimiser, generators, best weights, history."""
 
     def __init__(
-        self, build: Build, objective: Objective, rows: Rows, settings: Settings, seeds: Sequence[int]
+        self,
+        build: Build,
+        objective: Objective,
+        rows: Rows,
+        settings: Settings,
+        seeds: Sequence[int],
+        judge: Objective,
     ) -> None:
-        self.build, self.objective, self.rows, self.settings = build, objective, rows, settings
+        self.build, self.judge, self.rows, self.settings = build, judge, rows, settings
         # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
         self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
         self.generators = self.builders
@@ -270,7 +284,7 @@ class _Run:
         total = torch.zeros(len(self.generators), device=self.settings.device)
         for i in range(0, n, chunk):
             noise = {k: v[:, :, i : i + chunk] for k, v in self.valid_noise.items()}
-            total += self.objective(self.model, self.rows.take(self.valid_rows[:, i : i + chunk]), noise).sum(1)
+            total += self.judge(self.model, self.rows.take(self.valid_rows[:, i : i + chunk]), noise).sum(1)
         return (total / n).double().cpu().numpy()
 
     def _restart(self, replicate: int) -> None:

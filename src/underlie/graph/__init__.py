@@ -3,6 +3,20 @@
 from underlie.graph.batch import Batch
 from underlie.graph.joint import Factor, Joint, LatentModel
 from underlie.graph.objectives import elbo, importance_bound, log_weights
+from underlie.graph.prediction import hidden, predictive, predictive_elbo
 from underlie.graph.query import Weighted, query
 
-__all__ = ["Batch", "Factor", "Joint", "LatentModel", "Weighted", "elbo", "importance_bound", "log_weights", "query"]
+__all__ = [
+    "Batch",
+    "Factor",
+    "Joint",
+    "LatentModel",
+    "Weighted",
+    "elbo",
+    "hidden",
+    "importance_bound",
+    "log_weights",
+    "predictive",
+    "predictive_elbo",
+    "query",
+]

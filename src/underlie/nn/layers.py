@@ -53,9 +53,9 @@ class Affine(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """(R, S, B, in_j) for each input j -> (R, S, B, out)."""
-        out = _batched(inputs[0], self.weights[0], self.bias)
+        out = batched(inputs[0], self.weights[0], self.bias)
         for i in range(1, len(inputs)):
-            out = out + _batched(inputs[i], self.weights[i], None)
+            out = out + batched(inputs[i], self.weights[i], None)
         return out
 
 
@@ -156,7 +156,8 @@ def _signed(rows: Tensor) -> Tensor:
     return torch.stack([rows, -rows], dim=1).reshape(2 * rows.shape[0], rows.shape[1])
 
 
-def _batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def batched(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W + b with one W and b per replicate: (R, S, B, in), (R, in, out), (R, 1, out) -> (R, S, B, out)."""
     replicates, n_in, n_out = weight.shape
     if x.shape[0] != replicates:  # rows that all replicates share
         x = x.expand(replicates, *x.shape[1:])

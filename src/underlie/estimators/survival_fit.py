@@ -1,0 +1,214 @@
+"""From rows and settings to a trained survival model: the start, the networks, the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from underlie import nn as unn
+from underlie.distributions import Likelihood, likelihood_for, settled
+from underlie.engine import ResidentRows, Settings, Trained, train
+from underlie.estimators.feeding import heavy_tails, start_rows
+from underlie.estimators.survival_predictor import Patients
+from underlie.graph import LatentModel, elbo, predictive, predictive_elbo
+from underlie.models.additive import AdditiveBasis
+from underlie.models.evidence import Regression, regress
+from underlie.models.start import LinearStart, linear_start
+from underlie.models.survival_start import SurvivalStart, encode_outcome, survival_start
+from underlie.models.survival_vae import survival_vae
+
+Floats = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """What the user asked for, as far as building and training need it."""
+
+    distribution: str
+    baseline: str
+    direct: bool
+    heterogeneity: float | None
+    n_latent: int
+    hidden: tuple[int, ...]
+    activation: str
+    objective: str
+    alpha: float
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """Everything of which replicates are built: likelihoods, starts, coefficients.
+
+    Attributes
+    ----------
+    x_head, t_head : Likelihood
+        Of covariates, and of treatments where there are any.
+    with_mask : bool
+        Whether covariates can be missing.
+    start : SurvivalStart
+        Of the outcome.
+    treatment : TreatmentParts or None
+    latent : LinearStart or None
+        Of encoder and decoder; None where the model is only to be filled with stored numbers.
+    """
+
+    x_head: Likelihood
+    t_head: Likelihood | None
+    with_mask: bool
+    start: SurvivalStart
+    treatment: TreatmentParts | None
+    latent: LinearStart | None
+
+
+@final
+@dataclass(frozen=True)
+class TreatmentParts:
+    """How treatments enter: the centre of their features, the terms that modify their effects, and p(t | x)."""
+
+    centre: Floats
+    modifiers: NDArray[np.int64]
+    propensity: Regression
+
+
+def fit_parts(
+    plan: Plan, y: NDArray[np.void], covariates: Any, encoder: Any, patients: Patients, basis: AdditiveBasis,
+    treatment_schema: Any, likelihood: Any,
+) -> Parts:
+    """Everything that is found before gradients are: regressions by evidence, and the latent space of pPCA."""
+    with_mask = any(column.missing for column in encoder.schema)
+    first = start_rows(covariates, encoder)
+    x_head = likelihood_for(
+        encoder.schema, settled(encoder.schema, likelihood, heavy_tails(first.encoded, encoder.row_shape))
+    )
+    values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
+    observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
+    read = unn.Read(x_head, with_mask)
+    # The last coordinate is kept free of the covariates: it is for what they do not show.
+    shown = max(1, plan.n_latent - 1) if plan.direct else plan.n_latent
+    latent = _widened(linear_start(x_head, read, values, observed, first.coordinates, shown), plan.n_latent)
+    t_head, treatment, design, groups = None, None, patients.terms, list(basis.groups)
+    if patients.t is not None:
+        t_head = likelihood_for(treatment_schema, settled(treatment_schema, "auto", None))
+        treatment, added, of_added = _treatment_parts(t_head, patients, basis)
+        design, groups = np.column_stack([design, added]), [*groups, *of_added]
+    if not plan.direct:  # the regression is of nothing: the head's marginal distribution on its axis
+        design, groups = design[:, :0], []
+    start = survival_start(
+        plan.distribution, plan.baseline, y, design, groups, plan.heterogeneity if plan.direct else 0.0
+    )
+    return Parts(x_head, t_head, with_mask, start, treatment, latent)
+
+
+def build(plan: Plan, parts: Parts, n_terms: int, draws: dict[int, Any], generator: torch.Generator) -> LatentModel:
+    """One replicate; the two graphs are in `underlie.models.survival_vae`.
+
+    ``draws`` holds a replicate's regression coefficients by the seed of its generator.
+    """
+    head, m = parts.start.head.float(), plan.n_latent
+    n_t = 0 if parts.t_head is None else parts.t_head.n_features
+    n_read = unn.Read(parts.x_head, parts.with_mask).width
+    encoder = unn.MLP([n_read, unn.Read(head, True).width], plan.hidden, 2 * m, generator, plan.activation)
+    decoder = unn.MLP([m], plan.hidden[::-1], parts.x_head.n_raw, generator, plan.activation)
+    if parts.latent is not None:
+        parts.latent.apply(encoder, decoder)
+    sizes = [*([n_terms] if plan.direct else []), *([n_t] if n_t else []), m]
+    network = unn.MLP(sizes, plan.hidden, head.n_raw, generator, plan.activation)
+    outcome: torch.nn.Module = network
+    if plan.direct:
+        coefficients = draws[generator.initial_seed()]
+        outcome = unn.Outcome(_regression(parts, n_terms, *coefficients), parts.start.heterogeneity, network)
+    propensity = None
+    if parts.treatment is not None:
+        p = parts.treatment.propensity
+        propensity = unn.Regression(*(torch.as_tensor(a) for a in (p.intercept, p.weight.T, np.eye(len(p.intercept)))))
+    return survival_vae(
+        parts.x_head, head, m, encoder, decoder, outcome,
+        with_mask=parts.with_mask, direct=plan.direct, t_head=parts.t_head, propensity=propensity,
+    )
+
+
+def coefficient_draws(regression: Regression, seeds: Sequence[int]) -> dict[int, tuple[Floats, Floats]]:
+    """Coefficients for each replicate's seed: draws of the posterior in mirrored pairs; the mode for one alone.
+
+    A pair's mean is the mode, so that the mean over replicates is not off by the luck of the draw.
+    """
+    if len(seeds) == 1:
+        return {seeds[0]: (regression.intercept, regression.weight)}
+    found = {}
+    for r, seed in enumerate(seeds):
+        drawn = regression.draw(np.random.default_rng(seeds[r - r % 2]))
+        found[seed] = drawn if r % 2 == 0 else regression.mirrored(drawn)
+    if len(seeds) % 2:  # the last has no partner
+        found[seeds[-1]] = (regression.intercept, regression.weight)
+    return found
+
+
+def train_survival(
+    plan: Plan, parts: Parts, patients: Patients, y: NDArray[np.void], settings: Settings, seeds: Sequence[int]
+) -> Trained:
+    """Train all replicates; the history is on the scale of encoded times."""
+    device = settings.device
+    values = {"x": patients.x.values, "terms": patients.terms, "y": encode_outcome(y, parts.start.axis)}
+    if patients.t is not None:
+        values["t"] = patients.t.values
+    masks = {} if patients.x.observed is None else {"x": torch.as_tensor(patients.x.observed, device=device)}
+    rows = ResidentRows({k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in values.items()}, masks)
+    draws = coefficient_draws(parts.start.regression, seeds) if plan.direct else {}
+    objective = elbo if plan.objective == "elbo" else partial(predictive_elbo, target="y", alpha=plan.alpha)
+    judge = elbo if plan.objective == "elbo" else partial(predictive, target="y")
+    make = partial(build, plan, parts, patients.terms.shape[1], draws)
+    return train(make, objective, rows, settings, seeds, "SurvivalVAE", judge)
+
+
+def _treatment_parts(
+    t_head: Likelihood, patients: Patients, basis: AdditiveBasis
+) -> tuple[TreatmentParts, Floats, list[str]]:
+    """How treatments enter, their terms in the regression of the outcome, and the groups of these."""
+    assert patients.t is not None
+    t = torch.as_tensor(patients.t.values, dtype=torch.float64)
+    t_head.double().start(t)
+    features = t_head.features(t).double()
+    centre = features.mean(0)
+    main = np.flatnonzero([g == "main" for g in basis.groups])
+    design = unn.treatment_terms(features - centre, torch.as_tensor(patients.terms), torch.as_tensor(main)).numpy()
+    groups = ["free"] * features.shape[1] + ["modification"] * (design.shape[1] - features.shape[1])
+    of_propensity: list[list[str | None]] = [list(basis.groups) for _ in range(t_head.n_raw)]
+    propensity = regress(t_head, patients.terms, of_propensity, patients.t.values)
+    t_head.float()
+    return TreatmentParts(centre.numpy(), main, propensity), design, groups
+
+
+def _regression(parts: Parts, n_terms: int, intercept: Floats, weight: Floats) -> unn.Regression:
+    tensors = [torch.as_tensor(a) for a in (intercept, weight[:, :n_terms].T, parts.start.components)]
+    if parts.treatment is None:
+        return unn.Regression(*tensors)
+    more = (weight[:, n_terms:].T, parts.treatment.centre, parts.treatment.modifiers)
+    return unn.Regression(*tensors, *(torch.as_tensor(a) for a in more))
+
+
+def _widened(start: LinearStart, n_latent: int) -> LinearStart:
+    """The start with latent coordinates added that nothing shows: standard normal given x, without effect on x."""
+    m = start.decoder_weight.shape[0]
+    if m == n_latent:
+        return start
+
+    def spread(a: torch.Tensor) -> torch.Tensor:
+        mean, log_sd = a.split(m, dim=-1)
+        blank = a.new_zeros(*a.shape[:-1], n_latent - m)
+        return torch.cat([mean, blank, log_sd, blank], dim=-1)
+
+    rows = start.decoder_weight.new_zeros(n_latent - m, start.decoder_weight.shape[1])
+    return replace(
+        start,
+        encoder_weight=spread(start.encoder_weight),
+        encoder_bias=spread(start.encoder_bias),
+        decoder_weight=torch.cat([start.decoder_weight, rows]),
+    )

@@ -1,0 +1,241 @@
+"""A fitted survival model, asked about patients in chunks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from underlie import nn as unn
+from underlie.data import Encoded
+from underlie.distributions import EventTime
+from underlie.estimators.conditioning import normal_draws
+from underlie.graph import Batch, LatentModel, Weighted, query
+from underlie.models.time_axis import TimeAxis
+
+Floats = NDArray[np.float64]
+
+#: Numbers per chunk: rows x draws x replicates x times.
+_CHUNK = 1 << 24
+_BISECTIONS = 60
+
+
+@final
+@dataclass(frozen=True)
+class Patients:
+    """Encoded rows: covariates, their terms, treatments."""
+
+    x: Encoded
+    terms: Floats
+    t: Encoded | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def with_treatment(self, t: Encoded | None) -> Patients:
+        """The same patients under other treatments."""
+        return Patients(self.x, self.terms, t)
+
+
+@final
+@dataclass(frozen=True)
+class Quality:
+    """How far importance sampling can be trusted, one entry per row: the worst over replicates.
+
+    Attributes
+    ----------
+    ess : array (n,)
+        Effective number of draws of a replicate.
+    pareto_k : array (n,)
+        Pareto shape of the weights; NaN from fewer than 25 draws.
+    se : array (n,)
+        Monte-Carlo standard error of the survival probability at the median time, averaged over replicates.
+    """
+
+    ess: Floats
+    pareto_k: Floats
+    se: Floats
+
+
+@final
+@dataclass(frozen=True)
+class Mixture:
+    """Some rows' predictive distribution: raw numbers of the outcome's head for each draw, with weights.
+
+    Attributes
+    ----------
+    rows : slice
+    raw : Tensor (R, S, B, n_raw)
+    weights : Tensor (R, S, B)
+        Sum to one over the draws.
+    """
+
+    rows: slice
+    raw: Tensor
+    weights: Tensor
+
+
+@final
+class Predictor:
+    """Predictive distributions of the time to an event, mixtures over draws of z and over replicates.
+
+    Parameters
+    ----------
+    model : LatentModel
+        All replicates.
+    axis : TimeAxis
+        Between the user's times and encoded ones.
+    n_draws : int
+        Draws of z per row and replicate.
+    seed : int
+        Of the draws, which are the same for all rows.
+    proposal : {"guide", "prior"}
+        Where they come from.
+    """
+
+    def __init__(self, model: LatentModel, axis: TimeAxis, n_draws: int, seed: int, proposal: Literal["guide", "prior"] = "guide") -> None:
+        self.model = model.requires_grad_(False)
+        self.axis = axis
+        head = model.generative["y"].head
+        assert isinstance(head, EventTime)
+        self.head = head
+        self.heads = [unn.take(head, [r]) for r in range(next(model.parameters()).shape[0])]
+        self.n_draws, self.proposal = n_draws, proposal
+        self.n_latent = model.generative["z"].head.width
+        parameters = next(model.parameters())
+        self.device, self.n_replicates = parameters.device, parameters.shape[0]
+        # Each replicate has its own scrambling: errors of the draws average out over replicates too.
+        noise = [normal_draws(n_draws, self.n_latent, seed + r) for r in range(self.n_replicates)]
+        self.noise = torch.cat(noise).to(self.device)
+
+    # ---- one number or curve per row, averaged over draws and replicates ----
+    def survival(self, patients: Patients, times: Floats) -> Floats:
+        """P(T > t) of each row: (n, n_times), or (n, 1) where ``times`` has shape (n, 1)."""
+        return self._average(patients, times, lambda head, raw, u: head.log_survival(raw, u).exp())
+
+    def by_replicate(self, patients: Patients, times: Floats) -> Floats:
+        """P(T > t) of each row by each replicate: (R, n, n_times)."""
+        found = np.empty((self.n_replicates, len(patients), np.shape(times)[-1]))
+        for mixture in self.mixtures(patients, np.shape(times)[-1]):
+            u = self._encoded(times, mixture.rows)
+            values = self.head.log_survival(mixture.raw, u).exp()
+            found[:, mixture.rows] = (mixture.weights[..., None] * values).sum(1).double().cpu().numpy()
+        return found
+
+    def density(self, patients: Patients, times: Floats) -> Floats:
+        """f(t) per unit of the user's time, (n, n_times)."""
+        encoded = self._average(patients, times, lambda head, raw, u: head.log_density(raw, u).exp())
+        with np.errstate(divide="ignore"):
+            slope = np.exp(self.axis.log_slope(np.maximum(times, np.finfo(float).tiny)))
+        return encoded * slope
+
+    def log_likelihood(self, patients: Patients, outcome: Floats) -> Floats:
+        """log p(y | x, t) on the encoded scale, (n,)."""
+        y = torch.as_tensor(outcome, dtype=torch.float32, device=self.device)
+        found = np.empty(len(patients))
+        for mixture in self.mixtures(patients, 1):
+            terms = self.head.log_prob(mixture.raw, y[mixture.rows]).sum(-1)
+            weighted = torch.log(mixture.weights) + terms
+            by_replicate = torch.logsumexp(weighted, 1)
+            value = torch.logsumexp(by_replicate, 0) - np.log(self.n_replicates)
+            found[mixture.rows] = value.double().cpu().numpy()
+        return found
+
+    def quantile(self, patients: Patients, p: Floats) -> Floats:
+        """Times by which a share p has had the event, (n, n_p); infinite where the share is never reached in range."""
+        found = np.empty((len(patients), len(p)))
+        goal = torch.as_tensor(1.0 - p, dtype=torch.float32, device=self.device)
+        for mixture in self.mixtures(patients, len(p)):
+            shape = (mixture.raw.shape[2], len(p))
+            low = torch.full(shape, -40.0, device=self.device)
+            high = torch.full(shape, 40.0, device=self.device)
+            for _ in range(_BISECTIONS):
+                middle = 0.5 * (low + high)
+                above = self._mean(mixture, middle.exp(), lambda head, raw, u: head.log_survival(raw, u).exp()) > goal
+                low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+            found[mixture.rows] = self.axis.decode(torch.exp(0.5 * (low + high)).double().cpu().numpy())
+        return found
+
+    def quality(self, patients: Patients, time: float) -> Quality:
+        """Effective sample size, Pareto shape, and the error of the survival probability at a time."""
+        u = torch.as_tensor(self.axis.encode(np.array([time])), dtype=torch.float32, device=self.device)
+        parts = []
+        for rows, batch in self._batches(patients, 1):
+            weighted = self._query(batch)
+            raw = self.model.generative["y"].raw(weighted.batch)
+            survival = self.head.log_survival(raw, u).exp()[..., 0]
+            w = weighted.weights()
+            mean = (w * survival).sum(1, keepdim=True)
+            se = torch.sqrt((w.square() * (survival - mean).square()).sum(1))
+            of_mean = torch.sqrt(se.square().sum(0)) / se.shape[0]
+            k = weighted.pareto_k()
+            parts.append((rows, weighted.ess().amin(0), k.amax(0), of_mean))
+        join = [np.concatenate([p[i].double().cpu().numpy() for p in parts]) for i in (1, 2, 3)]
+        return Quality(*join)
+
+    # ---- the distributions themselves ----
+    def mixtures(self, patients: Patients, n_times: int) -> Iterator[Mixture]:
+        """The predictive distribution of some rows at a time, so many that ``n_times`` numbers of each fit."""
+        for rows, batch in self._batches(patients, n_times):
+            weighted = self._query(batch)
+            raw = self.model.generative["y"].raw(weighted.batch)
+            weights = weighted.weights()
+            yield Mixture(rows, raw.expand(*weights.shape, raw.shape[-1]), weights)
+
+    def propensity(self, patients: Patients) -> Tensor:
+        """Raw numbers of p(t | x), averaged over replicates: (n, n_raw)."""
+        factor = self.model.generative["t"]
+        parts = [factor.raw(batch).mean((0, 1)) for _, batch in self._batches(patients, 1)]
+        return torch.cat(parts)
+
+    # ---- parts ----
+    def _average(
+        self, patients: Patients, times: Floats, of: Callable[[EventTime, Tensor, Tensor], Tensor]
+    ) -> Floats:
+        n_times = np.shape(times)[-1]
+        found = np.empty((len(patients), n_times))
+        for mixture in self.mixtures(patients, n_times):
+            u = self._encoded(times, mixture.rows)
+            found[mixture.rows] = self._mean(mixture, u, of).double().cpu().numpy()
+        return found
+
+    def _mean(self, mixture: Mixture, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Tensor:
+        """Weighted mean over draws and replicates, (B, n_times), one replicate at a time to save memory."""
+        total = torch.zeros(mixture.raw.shape[2], u.shape[-1], device=self.device)
+        for r, head in enumerate(self.heads):
+            values = of(head, mixture.raw[r : r + 1], u)[0]
+            total += torch.einsum("sb,sbt->bt", mixture.weights[r], values)
+        return total / self.n_replicates
+
+    def _encoded(self, times: Floats, rows: slice) -> Tensor:
+        times = np.asarray(times, dtype=float)
+        own = times[rows] if times.ndim == 2 else times
+        return torch.as_tensor(self.axis.encode(own), dtype=torch.float32, device=self.device)
+
+    def _query(self, batch: Batch) -> Weighted:
+        return query(self.model, batch, n_draws=self.n_draws, noise={"z": self.noise}, proposal=self.proposal)
+
+    def _batches(self, patients: Patients, n_times: int) -> Iterator[tuple[slice, Batch]]:
+        """Rows with an outcome that is not observed, so many at a time that draws and curves fit."""
+        widest = max(self.model.generative["x"].head.n_raw, self.n_replicates * 64, n_times)
+        step = max(1, _CHUNK // (self.n_draws * widest))
+        for start in range(0, len(patients), step):
+            rows = slice(start, min(len(patients), start + step))
+            values = {"x": self._tensor(patients.x.values[rows]), "terms": self._tensor(patients.terms[rows])}
+            n = rows.stop - rows.start
+            values["y"] = torch.ones(self.n_replicates, 1, n, self.head.width, device=self.device)
+            observed = {"y": torch.zeros_like(values["y"], dtype=torch.bool)}
+            if patients.x.observed is not None:
+                observed["x"] = torch.as_tensor(patients.x.observed[rows], device=self.device)[None, None]
+            if patients.t is not None:
+                values["t"] = self._tensor(patients.t.values[rows])
+            yield rows, Batch(values, observed)
+
+    def _tensor(self, array: Floats) -> Tensor:
+        tensor = torch.as_tensor(array, dtype=torch.float32, device=self.device)
+        return tensor.expand(self.n_replicates, 1, *tensor.shape)

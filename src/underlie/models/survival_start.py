@@ -1,0 +1,196 @@
+r"""Where a survival model starts: a regression on its own axis of time, shrunk by evidence.
+
+On the population's axis of time a Weibull regression whose shape is 1 is Cox's regression. The start adds to it smooth
+effects, effects that change with time (terms in the shape), and a normal effect on the log hazard that no covariate
+shows (a frailty), and lets the evidence decide how much of each there is. Every replicate starts from its own draw
+of the posterior, so that the spread over replicates is that of the data's uncertainty.
+
+References: Cox (1972), Regression models and life tables; Vaupel, Manton & Stallard (1979) for frailty; Cheng, Wei &
+Ying (1995) for the axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from underlie.data.surv_encoding import time_scale
+from underlie.distributions import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
+from underlie.distributions.events.choose import hazard_cuts
+from underlie.distributions.events.log_location_scale import LAWS
+from underlie.models.evidence import Regression, regress
+from underlie.models.time_axis import TimeAxis, clock_axis, population_axis
+
+Floats = NDArray[np.float64]
+
+#: Standard deviations of the unexplained effect that are compared by their evidence.
+HETEROGENEITY: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
+#: Rows on which they are compared; more would hardly change which is best.
+_COMPARE_ROWS = 3_000
+#: Largest values of log u on the grid on which a law is inverted.
+_GRID = (-45.0, 12.0, 8_000)
+
+
+@final
+@dataclass(frozen=True)
+class SurvivalStart:
+    """A fitted start.
+
+    Attributes
+    ----------
+    axis : TimeAxis
+        Between the user's times and encoded ones.
+    head : EventTime
+        Of encoded outcomes; raw = 0 is about their marginal distribution.
+    components : ndarray (n_raw, c)
+        What the scores of the regression move.
+    regression : Regression
+        On the terms of the covariates and treatments.
+    heterogeneity : float
+        Standard deviation of the effect that no term explains.
+    evidence : dict of float to float
+        Log evidence by heterogeneity, on the scale of the data; of the rows that were compared.
+    """
+
+    axis: TimeAxis
+    head: EventTime
+    components: Floats
+    regression: Regression
+    heterogeneity: float
+    evidence: dict[float, float]
+
+
+def encode_outcome(y: NDArray[np.void], axis: TimeAxis) -> Floats:
+    """The columns that event-time likelihoods read, with times on an axis: (n, 2) or (n, 4)."""
+    columns = [axis.encode(y["time"]), y["event"].astype(float)]
+    if "upper" in (y.dtype.names or ()):
+        upper = np.where(y["event"] & np.isfinite(y["upper"]), y["upper"], y["time"])
+        columns += [axis.encode(y["entry"]), axis.encode(upper)]
+    return np.column_stack(columns)
+
+
+def log_slopes(y: NDArray[np.void], axis: TimeAxis) -> Floats:
+    """What brings encoded log-likelihoods to the user's units, (n,): 0 for a censored row or an interval."""
+    exact = y["event"].copy()
+    if "upper" in (y.dtype.names or ()):
+        exact &= ~(y["upper"] > y["time"])
+    return np.where(exact, axis.log_slope(np.maximum(y["time"], np.finfo(float).tiny)), 0.0)
+
+
+def survival_start(
+    distribution: str,
+    baseline: str,
+    y: NDArray[np.void],
+    terms: Floats,
+    groups: Sequence[str],
+    heterogeneity: float | None,
+) -> SurvivalStart:
+    """Fit the start.
+
+    Parameters
+    ----------
+    distribution : str
+        See `make_head`.
+    baseline : {"nonparametric", "parametric"}
+        The population's axis of time, or the clock's.
+    y : structured ndarray (n,)
+        Outcomes without zero times.
+    terms : ndarray (n, p)
+        Of covariates and treatments.
+    groups : sequence of str, length p
+        Which coefficients share a variance: "main", "smooth", "modification", or "free".
+    heterogeneity : float or None
+        Standard deviation of the unexplained effect; None chooses it by evidence.
+    """
+    tried = (heterogeneity,) if heterogeneity is not None else HETEROGENEITY
+    if distribution == "mixture":  # has its own way to be heterogeneous
+        tried = (0.0,)
+    evidence: dict[float, float] = {}
+    if len(tried) > 1:
+        rows = _some_rows(y, _COMPARE_ROWS)
+        for s in tried:
+            evidence[s] = _evidence(distribution, baseline, y[rows], terms[rows], groups, s)
+            if evidence[s] < max(evidence.values()) - 3.0:  # it falls from here on
+                break
+    best = max(evidence, key=evidence.__getitem__) if evidence else tried[0]
+    axis, head = _on_axis(distribution, baseline, y, best)
+    regression = _regress(head, y, axis, terms, groups, best)
+    return SurvivalStart(axis, head, components_of(head), regression, best, evidence)
+
+
+def make_head(distribution: str, width: int, event_times: Floats) -> EventTime:
+    """The likelihood of encoded outcomes that a name stands for, in the form that this model moves."""
+    if distribution == "piecewise_exponential":
+        return PiecewiseExponential(hazard_cuts(event_times), effect="interval", width=width)
+    if distribution == "mixture":
+        return LogLocationScaleMixture(width=width)
+    if distribution not in LAWS:
+        raise ValueError(
+            f"distribution must be one of {', '.join(map(repr, (*LAWS, 'piecewise_exponential', 'mixture')))}, "
+            f"got {distribution!r}."
+        )
+    shape = "free" if distribution == "exponential" else "network"
+    return LogLocationScale(distribution, shape, "proportional", width=width)  # type: ignore[arg-type]
+
+
+def components_of(head: EventTime) -> Floats:
+    """What scores move: level and shape; of piecewise hazards, level and trend over the intervals."""
+    if isinstance(head, PiecewiseExponential) and head.n_raw > 1:
+        trend = np.linspace(-1.0, 1.0, head.n_raw)
+        return np.column_stack([np.ones(head.n_raw), trend / trend.std()])
+    return np.eye(head.n_raw)
+
+
+def component_groups(groups: Sequence[str], n_components: int) -> list[list[str | None]]:
+    """Groups of the level's coefficients, and for the others one group of main and treatment effects.
+
+    Smooth departures and modifications of a treatment's effect act on the level alone.
+    """
+    others: list[str | None] = ["shape" if g in ("main", "free") else None for g in groups]
+    return [list(groups), *[others for _ in range(n_components - 1)]]
+
+
+def law_quantile(distribution: str, heterogeneity: float) -> Callable[[Floats], Floats]:
+    """Cumulative hazards to the log u with this cumulative hazard, under the standard law blurred by a normal effect."""
+    law = LAWS.get(distribution, LAWS["weibull"])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    grid = np.linspace(*_GRID[:2], int(_GRID[2]))
+    shifted = torch.as_tensor(grid[:, None] + heterogeneity * nodes)
+    log_s = logsumexp(law.log_survival(shifted).numpy(), b=weights / weights.sum(), axis=1)
+    log_hazard = np.log(np.maximum(-log_s, 1e-300))
+    return lambda hazard: np.interp(np.log(hazard), log_hazard, grid)
+
+
+def _evidence(
+    distribution: str, baseline: str, y: NDArray[np.void], terms: Floats, groups: Sequence[str], s: float
+) -> float:
+    axis, head = _on_axis(distribution, baseline, y, s)
+    return _regress(head, y, axis, terms, groups, s).log_evidence + float(log_slopes(y, axis).sum())
+
+
+def _on_axis(distribution: str, baseline: str, y: NDArray[np.void], s: float) -> tuple[TimeAxis, EventTime]:
+    axis = clock_axis(time_scale(y)) if baseline == "parametric" else population_axis(y, law_quantile(distribution, s))
+    outcome = encode_outcome(y, axis)
+    head = make_head(distribution, outcome.shape[1], outcome[y["event"], 0])
+    head.double().start(torch.as_tensor(outcome))
+    return axis, head
+
+
+def _regress(
+    head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str], s: float
+) -> Regression:
+    components = components_of(head)
+    of_components = component_groups(groups, components.shape[1])
+    return regress(head, terms, of_components, encode_outcome(y, axis), components=components, heterogeneity=s)
+
+
+def _some_rows(y: NDArray[np.void], most: int) -> NDArray[np.intp]:
+    if len(y) <= most:
+        return np.arange(len(y))
+    return np.sort(np.random.default_rng(0).choice(len(y), most, replace=False))

@@ -1,0 +1,118 @@
+"""A regression with given coefficients, and a network that adds to it what it learns."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from underlie.nn.layers import MLP, batched
+
+
+@final
+class Regression(nn.Module):
+    r"""Raw numbers of a likelihood, linear in terms with fixed coefficients, for R replicates at once.
+
+    .. math:: \mathrm{raw} = C\,(b + \phi\, \Theta + (\tau, \phi_m \otimes \tau)\, \Gamma), \qquad
+              \tau = t - \bar t
+
+    Parameters
+    ----------
+    intercept : Tensor (c,)
+        b.
+    weight : Tensor (p, c)
+        Θ, of the terms.
+    components : Tensor (n_raw, c)
+        C.
+    treatment : Tensor (k + k |m|, c), optional
+        Γ: k main effects of the treatment's features, then those modified by each of the terms m, feature by feature.
+    centre : Tensor (k,), optional
+        Of the treatment's features.
+    modifiers : Tensor (|m|,) of int64, optional
+        Terms that may modify the treatment's effect.
+    """
+
+    intercept: Tensor
+    weight: Tensor
+    components: Tensor
+    treatment: Tensor | None
+    centre: Tensor | None
+    modifiers: Tensor | None
+
+    def __init__(
+        self,
+        intercept: Tensor,
+        weight: Tensor,
+        components: Tensor,
+        treatment: Tensor | None = None,
+        centre: Tensor | None = None,
+        modifiers: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("intercept", intercept[None, None].float())
+        self.register_buffer("weight", weight[None].float())
+        self.register_buffer("components", components.T[None].float())
+        self.register_buffer("treatment", None if treatment is None else treatment[None].float())
+        self.register_buffer("centre", None if centre is None else centre[None].float())
+        self.register_buffer("modifiers", modifiers, persistent=False)
+
+    def scores(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
+        """(R, 1, B, p) and (R, 1, B, k) -> (R, 1, B, c)."""
+        out = batched(terms, self.weight, self.intercept)
+        if t is None or self.treatment is None:
+            return out
+        assert self.centre is not None and self.modifiers is not None
+        design = treatment_terms(t - self.centre[:, None, None], terms, self.modifiers)
+        return out + batched(design, self.treatment)
+
+    def forward(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
+        """(R, 1, B, p) and (R, 1, B, k) -> (R, 1, B, n_raw)."""
+        return batched(self.scores(terms, t), self.components)
+
+
+def treatment_terms(tau: Tensor, terms: Tensor, modifiers: Tensor) -> Tensor:
+    """Features of a treatment (..., k), alone and times each modifying term: (..., k + k |m|)."""
+    tau, chosen = torch.broadcast_tensors(tau[..., :, None], terms[..., None, modifiers])
+    if not chosen.shape[-1]:
+        return tau[..., 0] if tau.shape[-1] else tau.reshape(*tau.shape[:-2], 0)
+    return torch.cat([tau[..., 0], (tau * chosen).flatten(-2)], dim=-1)
+
+
+@final
+class Outcome(nn.Module):
+    r"""What the likelihood of an outcome needs: a regression, a latent effect, and what a network adds.
+
+    .. math:: \mathrm{raw} = \mathrm{regression}(\phi, t) + s\, z_M\, C_1 + \mathrm{network}(\phi, t, z)
+
+    The network's last layer starts at zero: before its first step the model is the regression with a normal effect of
+    standard deviation s that no covariate shows, the last coordinate of z.
+
+    Parameters
+    ----------
+    regression : Regression
+    heterogeneity : float
+        s.
+    network : MLP
+        Of the terms, the treatment's features (where there are any) and z.
+    """
+
+    heterogeneity: Tensor
+
+    def __init__(self, regression: Regression, heterogeneity: float, network: MLP) -> None:
+        super().__init__()
+        self.regression = regression
+        self.network = network
+        self.register_buffer("heterogeneity", torch.full((1, 1, 1, 1), heterogeneity))
+        last = network.layers[-1]
+        with torch.no_grad():
+            for p in last.parameters():
+                p.zero_()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Terms (R, 1, B, p), t (R, 1, B, k) where there are treatments, z (R, S, B, M) -> (R, S, B, n_raw)."""
+        *shown, z = inputs
+        latent = self.heterogeneity * z[..., -1:] * self.regression.components[:, None, :1]
+        added: Tensor = self.network(*inputs)
+        raw: Tensor = self.regression(*shown) + latent + added
+        return raw
