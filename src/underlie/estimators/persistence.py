@@ -42,6 +42,7 @@ REGISTRY = {
     "ProbabilisticPCA": "underlie.estimators.ppca",
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
     "VAE": "underlie.estimators.vae",
+    "SurvivalVAE": "underlie.estimators.survival_vae",
 }
 
 _DOCUMENT = "underlie"

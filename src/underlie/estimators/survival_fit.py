@@ -16,6 +16,7 @@ from underlie.distributions import Likelihood, likelihood_for, settled
 from underlie.engine import ResidentRows, Settings, Trained, train
 from underlie.estimators.feeding import heavy_tails, start_rows
 from underlie.estimators.survival_predictor import Patients
+from underlie.estimators.survival_rows import SurvivalRows
 from underlie.graph import LatentModel, elbo, predictive, predictive_elbo
 from underlie.models.additive import AdditiveBasis
 from underlie.models.evidence import Regression, regress
@@ -58,6 +59,8 @@ class Parts:
     treatment : TreatmentParts or None
     latent : LinearStart or None
         Of encoder and decoder; None where the model is only to be filled with stored numbers.
+    x_likelihoods, t_likelihoods : dict
+        Names of the likelihoods, column by column.
     """
 
     x_head: Likelihood
@@ -66,6 +69,8 @@ class Parts:
     start: SurvivalStart
     treatment: TreatmentParts | None
     latent: LinearStart | None
+    x_likelihoods: dict[str | int, str]
+    t_likelihoods: dict[str | int, str] | None
 
 
 @final
@@ -79,24 +84,31 @@ class TreatmentParts:
 
 
 def fit_parts(
-    plan: Plan, y: NDArray[np.void], covariates: Any, encoder: Any, patients: Patients, basis: AdditiveBasis,
-    treatment_schema: Any, likelihood: Any,
+    plan: Plan,
+    y: NDArray[np.void],
+    covariates: Any,
+    rows: SurvivalRows,
+    patients: Patients,
+    basis: AdditiveBasis,
+    likelihood: Any,
 ) -> Parts:
     """Everything that is found before gradients are: regressions by evidence, and the latent space of pPCA."""
+    encoder = rows.covariate_encoder
     with_mask = any(column.missing for column in encoder.schema)
     first = start_rows(covariates, encoder)
-    x_head = likelihood_for(
-        encoder.schema, settled(encoder.schema, likelihood, heavy_tails(first.encoded, encoder.row_shape))
-    )
+    x_likelihoods = settled(encoder.schema, likelihood, heavy_tails(first.encoded, encoder.row_shape))
+    x_head = likelihood_for(encoder.schema, x_likelihoods)
     values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
     observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
     read = unn.Read(x_head, with_mask)
     # The last coordinate is kept free of the covariates: it is for what they do not show.
     shown = max(1, plan.n_latent - 1) if plan.direct else plan.n_latent
     latent = _widened(linear_start(x_head, read, values, observed, first.coordinates, shown), plan.n_latent)
-    t_head, treatment, design, groups = None, None, patients.terms, list(basis.groups)
-    if patients.t is not None:
-        t_head = likelihood_for(treatment_schema, settled(treatment_schema, "auto", None))
+    t_head, t_likelihoods, treatment, design, groups = None, None, None, patients.terms, list(basis.groups)
+    if patients.t is not None and rows.treatment_encoder is not None:
+        schema = rows.treatment_encoder.schema
+        t_likelihoods = settled(schema, "auto", [False] * len(schema))
+        t_head = likelihood_for(schema, t_likelihoods)
         treatment, added, of_added = _treatment_parts(t_head, patients, basis)
         design, groups = np.column_stack([design, added]), [*groups, *of_added]
     if not plan.direct:  # the regression is of nothing: the head's marginal distribution on its axis
@@ -104,14 +116,11 @@ def fit_parts(
     start = survival_start(
         plan.distribution, plan.baseline, y, design, groups, plan.heterogeneity if plan.direct else 0.0
     )
-    return Parts(x_head, t_head, with_mask, start, treatment, latent)
+    return Parts(x_head, t_head, with_mask, start, treatment, latent, x_likelihoods, t_likelihoods)
 
 
-def build(plan: Plan, parts: Parts, n_terms: int, draws: dict[int, Any], generator: torch.Generator) -> LatentModel:
-    """One replicate; the two graphs are in `underlie.models.survival_vae`.
-
-    ``draws`` holds a replicate's regression coefficients by the seed of its generator.
-    """
+def build(plan: Plan, parts: Parts, n_terms: int, generator: torch.Generator) -> LatentModel:
+    """One replicate; the two graphs are in `underlie.models.survival_vae`."""
     head, m = parts.start.head.float(), plan.n_latent
     n_t = 0 if parts.t_head is None else parts.t_head.n_features
     n_read = unn.Read(parts.x_head, parts.with_mask).width
@@ -123,32 +132,46 @@ def build(plan: Plan, parts: Parts, n_terms: int, draws: dict[int, Any], generat
     network = unn.MLP(sizes, plan.hidden, head.n_raw, generator, plan.activation)
     outcome: torch.nn.Module = network
     if plan.direct:
-        coefficients = draws[generator.initial_seed()]
-        outcome = unn.Outcome(_regression(parts, n_terms, *coefficients), parts.start.heterogeneity, network)
+        mode = parts.start.regression.intercept, parts.start.regression.weight
+        outcome = unn.Outcome(_regression(parts, n_terms, *mode), parts.start.heterogeneity, network)
     propensity = None
     if parts.treatment is not None:
         p = parts.treatment.propensity
         propensity = unn.Regression(*(torch.as_tensor(a) for a in (p.intercept, p.weight.T, np.eye(len(p.intercept)))))
     return survival_vae(
-        parts.x_head, head, m, encoder, decoder, outcome,
-        with_mask=parts.with_mask, direct=plan.direct, t_head=parts.t_head, propensity=propensity,
+        parts.x_head,
+        head,
+        m,
+        encoder,
+        decoder,
+        outcome,
+        with_mask=parts.with_mask,
+        direct=plan.direct,
+        t_head=parts.t_head,
+        propensity=propensity,
     )
 
 
-def coefficient_draws(regression: Regression, seeds: Sequence[int]) -> dict[int, tuple[Floats, Floats]]:
-    """Coefficients for each replicate's seed: draws of the posterior in mirrored pairs; the mode for one alone.
+@torch.no_grad()
+def spread_over_posterior(model: LatentModel, parts: Parts, seeds: Sequence[int]) -> None:
+    """Move each replicate's regression from the posterior mode to its own draw, in mirrored pairs.
 
-    A pair's mean is the mode, so that the mean over replicates is not off by the luck of the draw.
+    The networks are trained with all replicates at the mode: they learn what the regression lacks, not what a draw
+    lacks. A pair's mean is the mode, so that the mean over replicates is not off by the luck of the draw; one replicate
+    alone, or the last of an odd number, stays at the mode.
     """
-    if len(seeds) == 1:
-        return {seeds[0]: (regression.intercept, regression.weight)}
-    found = {}
-    for r, seed in enumerate(seeds):
+    outcome = model.generative["y"].net
+    if not isinstance(outcome, unn.Outcome):
+        return
+    n_terms, regression = outcome.regression.weight.shape[1], parts.start.regression
+    for r in range(len(seeds) - len(seeds) % 2):
         drawn = regression.draw(np.random.default_rng(seeds[r - r % 2]))
-        found[seed] = drawn if r % 2 == 0 else regression.mirrored(drawn)
-    if len(seeds) % 2:  # the last has no partner
-        found[seeds[-1]] = (regression.intercept, regression.weight)
-    return found
+        intercept, weight = drawn if r % 2 == 0 else regression.mirrored(drawn)
+        own = _regression(parts, n_terms, intercept, weight)
+        outcome.regression.intercept[r : r + 1] = own.intercept
+        outcome.regression.weight[r : r + 1] = own.weight
+        if own.treatment is not None and outcome.regression.treatment is not None:
+            outcome.regression.treatment[r : r + 1] = own.treatment
 
 
 def train_survival(
@@ -161,11 +184,12 @@ def train_survival(
         values["t"] = patients.t.values
     masks = {} if patients.x.observed is None else {"x": torch.as_tensor(patients.x.observed, device=device)}
     rows = ResidentRows({k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in values.items()}, masks)
-    draws = coefficient_draws(parts.start.regression, seeds) if plan.direct else {}
     objective = elbo if plan.objective == "elbo" else partial(predictive_elbo, target="y", alpha=plan.alpha)
     judge = elbo if plan.objective == "elbo" else partial(predictive, target="y")
-    make = partial(build, plan, parts, patients.terms.shape[1], draws)
-    return train(make, objective, rows, settings, seeds, "SurvivalVAE", judge)
+    make = partial(build, plan, parts, patients.terms.shape[1])
+    trained = train(make, objective, rows, settings, seeds, "SurvivalVAE", judge)
+    spread_over_posterior(trained.model, parts, seeds)
+    return trained
 
 
 def _treatment_parts(

@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 
 #: Numbers per chunk: rows x draws x replicates x times.
 _CHUNK = 1 << 24
-_BISECTIONS = 60
+#: Log encoded times between which quantiles are sought, and halvings of that range: to 1e-6 of the time.
+_FARTHEST, _BISECTIONS = 40.0, 27
 
 
 @final
@@ -36,6 +37,15 @@ class Patients:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def some(self, most: int) -> Patients:
+        """At most so many of the rows, evenly spaced."""
+        rows = np.unique(np.linspace(0, len(self) - 1, min(len(self), most)).astype(int))
+
+        def of(e: Encoded) -> Encoded:
+            return Encoded(e.values[rows], None if e.observed is None else e.observed[rows])
+
+        return Patients(of(self.x), self.terms[rows], None if self.t is None else of(self.t))
 
     def with_treatment(self, t: Encoded | None) -> Patients:
         """The same patients under other treatments."""
@@ -98,7 +108,9 @@ class Predictor:
         Where they come from.
     """
 
-    def __init__(self, model: LatentModel, axis: TimeAxis, n_draws: int, seed: int, proposal: Literal["guide", "prior"] = "guide") -> None:
+    def __init__(
+        self, model: LatentModel, axis: TimeAxis, n_draws: int, seed: int, proposal: Literal["guide", "prior"] = "guide"
+    ) -> None:
         self.model = model.requires_grad_(False)
         self.axis = axis
         head = model.generative["y"].head
@@ -147,19 +159,38 @@ class Predictor:
         return found
 
     def quantile(self, patients: Patients, p: Floats) -> Floats:
-        """Times by which a share p has had the event, (n, n_p); infinite where the share is never reached in range."""
+        """Times by which a share p has had the event, (n, n_p)."""
         found = np.empty((len(patients), len(p)))
-        goal = torch.as_tensor(1.0 - p, dtype=torch.float32, device=self.device)
         for mixture in self.mixtures(patients, len(p)):
-            shape = (mixture.raw.shape[2], len(p))
-            low = torch.full(shape, -40.0, device=self.device)
-            high = torch.full(shape, 40.0, device=self.device)
-            for _ in range(_BISECTIONS):
-                middle = 0.5 * (low + high)
-                above = self._mean(mixture, middle.exp(), lambda head, raw, u: head.log_survival(raw, u).exp()) > goal
-                low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-            found[mixture.rows] = self.axis.decode(torch.exp(0.5 * (low + high)).double().cpu().numpy())
+            found[mixture.rows] = self._inverse(lambda u, m=mixture: self._survival(m, u), mixture, p)
         return found
+
+    def quantile_by_replicate(self, patients: Patients, p: float) -> Floats:
+        """The same by each replicate alone, for one share: (R, n)."""
+        found = np.empty((self.n_replicates, len(patients)))
+        for mixture in self.mixtures(patients, 1):
+            for r, head in enumerate(self.heads):
+
+                def curve(u: Tensor, m: Mixture = mixture, r: int = r, head: EventTime = head) -> Tensor:
+                    survival = head.log_survival(m.raw[r : r + 1], u).exp()[0]
+                    return torch.einsum("sb,sbt->bt", m.weights[r], survival)
+
+                found[r, mixture.rows] = self._inverse(curve, mixture, np.array([p]))[:, 0]
+        return found
+
+    def _inverse(self, curve: Callable[[Tensor], Tensor], mixture: Mixture, p: Floats) -> Floats:
+        """Where falling curves of encoded time reach 1 - p, by bisection in log time: (B, n_p), the user's times."""
+        goal = torch.as_tensor(1.0 - p, dtype=torch.float32, device=self.device)
+        low = torch.full((mixture.raw.shape[2], len(p)), -_FARTHEST, device=self.device)
+        high = -low
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            above = curve(middle.exp()) > goal
+            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        return self.axis.decode(torch.exp(0.5 * (low + high)).double().cpu().numpy())
+
+    def _survival(self, mixture: Mixture, u: Tensor) -> Tensor:
+        return self._mean(mixture, u, lambda head, raw, at: head.log_survival(raw, at).exp())
 
     def quality(self, patients: Patients, time: float) -> Quality:
         """Effective sample size, Pareto shape, and the error of the survival probability at a time."""
@@ -187,16 +218,27 @@ class Predictor:
             weights = weighted.weights()
             yield Mixture(rows, raw.expand(*weights.shape, raw.shape[-1]), weights)
 
-    def propensity(self, patients: Patients) -> Tensor:
-        """Raw numbers of p(t | x), averaged over replicates: (n, n_raw)."""
+    def log_propensity(self, patients: Patients) -> Floats:
+        """log p(t | x) of each row's own treatments, column by column: (n, columns)."""
         factor = self.model.generative["t"]
-        parts = [factor.raw(batch).mean((0, 1)) for _, batch in self._batches(patients, 1)]
-        return torch.cat(parts)
+        parts = []
+        for _, batch in self._batches(patients, 1):
+            cells = factor.head.log_prob(factor.raw(batch), batch.values["t"])
+            parts.append(cells[0, 0].double().cpu().numpy())  # the regression of treatments is one for all replicates
+        return np.concatenate(parts)
+
+    def guide(self, patients: Patients) -> tuple[Floats, Floats]:
+        """Mean and variance of the first replicate's q(z | x), (n, M) each."""
+        factor = self.model.inference["z"]
+        parts = []
+        for _, batch in self._batches(patients, 1):
+            raw = factor.raw(batch)[:1]
+            moments = factor.head.mean(raw), factor.head.variance(raw)
+            parts.append([m[0, 0].double().cpu().numpy() for m in moments])
+        return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
 
     # ---- parts ----
-    def _average(
-        self, patients: Patients, times: Floats, of: Callable[[EventTime, Tensor, Tensor], Tensor]
-    ) -> Floats:
+    def _average(self, patients: Patients, times: Floats, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Floats:
         n_times = np.shape(times)[-1]
         found = np.empty((len(patients), n_times))
         for mixture in self.mixtures(patients, n_times):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underlie.data import Encoded, Encoder
+from underlie.data.columns import Column
 from underlie.data.rules import Kinds
 from underlie.data.schema import abridge
 from underlie.data.tables import library_of
@@ -100,6 +101,23 @@ class SurvivalRows:
         asked = self.levels_asked(treatment, n_rows(X))
         return self.treatment_encoder.encode(_like_table(X, asked))
 
+    def any_treatment(self, n: int) -> Encoded | None:
+        """Some valid treatment for n rows, for questions whose answer does not depend on it."""
+        if self.treatment_encoder is None:
+            return None
+        return Encoded(np.tile(np.array([[_some_value(c)] for c in self.treatment_encoder.schema]).T, (n, 1)), None)
+
+    def treatment_levels(self, X: Any) -> dict[str | int, list[Any]]:
+        """Levels of each treatment column, in the order of the schema; the distinct values of a dose."""
+        found: dict[str | int, list[Any]] = {}
+        if self.treatment_encoder is None:
+            return found
+        for name, column in zip(self.treatments, self.treatment_encoder.schema, strict=True):
+            values = column_values(X, name)
+            levels = column.levels if column.levels is not None else np.unique(values.astype(float)).tolist()
+            found[name] = [plain(v) for v in levels]
+        return found
+
     def levels_asked(self, treatment: Any, n: int) -> dict[str | int, list[Any]]:
         """A treatment as a user writes it, as one level per row and column."""
         if isinstance(treatment, Mapping):
@@ -116,6 +134,11 @@ class SurvivalRows:
             example = "{" + ", ".join(f"{t!r}: ..." for t in self.treatments) + "}"
             raise ValueError(f"there are {len(self.treatments)} treatment columns: give treatment={example}.")
         return {self.treatments[0]: _per_row(treatment, n, "treatment")}
+
+
+def _some_value(column: Column) -> float:
+    """An encoded value that the column can hold."""
+    return 1.0 if column.kind == "positive" else 0.0
 
 
 def column_names(X: Any) -> list[str | int]:

@@ -2,42 +2,169 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
 from collections.abc import Sequence
 from typing import Any, Literal, Self, final
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from underlie import nn as unn
 from underlie.data.surv import as_surv
 from underlie.data.surv_encoding import check_fittable, without_zero_times
 from underlie.engine import Settings
-from underlie.estimators.base import LatentVariableModel, as_generator, checked_count
-from underlie.estimators.feeding import Pace, torch_device
-from underlie.estimators.parameters import check_likelihood, check_number, check_widths, undone_on_error
-from underlie.estimators.survival_fit import Parts, Plan, build, fit_parts, train_survival
-from underlie.estimators.survival_predictor import Patients, Predictor
-from underlie.estimators.survival_rows import SurvivalRows, column_names, n_rows, refuse_leaks
+from underlie.estimators.base import LatentVariableModel, Posterior, as_generator
+from underlie.estimators.feeding import torch_device
+from underlie.estimators.parameters import undone_on_error
+from underlie.estimators.survival_effects import average_effect, propensities, recommend, treatment_effect
+from underlie.estimators.survival_fit import fit_parts, train_survival
+from underlie.estimators.survival_parameters import check_parameters, plan_of, survival_pace, treatment_list
+from underlie.estimators.survival_predictor import Patients, Predictor, Quality
+from underlie.estimators.survival_rows import SurvivalRows, n_rows, refuse_leaks
+from underlie.estimators.survival_state import restore_state, state_of
+from underlie.estimators.survival_summaries import checked_times, expectation, restricted_mean
 from underlie.graph import Joint, LatentModel
 from underlie.models.additive import AdditiveBasis
-from underlie.models.survival_start import encode_outcome, log_slopes
+from underlie.models.survival_start import SurvivalStart, encode_outcome, log_slopes
+from underlie.warnings import ExtrapolationWarning, ImportanceSamplingWarning, warn
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
+Proposal = Literal["guide", "prior"]
+
+#: A predicted probability whose Monte-Carlo standard error is above this is not good enough to be acted on.
+_POOR_SE = 0.01
+_POOR_SHARE = 0.05
+#: Rows on which that is judged.
+_JUDGED_ROWS = 200
 
 
 @final
 class SurvivalVAE(LatentVariableModel):
-    """x"""
+    r"""Survival variational autoencoder: times to an event, censored, with treatments and missing covariates.
+
+    .. math::
+        p(z)\, p(x \mid z)\, p(t \mid x)\, p(y \mid x, t, z), \qquad q(z \mid x, y)
+
+    z is latent health, x are covariates of mixed kinds, t treatments and y the time to an event. The outcome's
+    likelihood is a linear transformation model given z, on the axis of time on which the whole population follows the
+    named distribution exactly:
+
+    .. math:: P(T > s \mid x, t, z) = S_\varepsilon\{a(x, t, z) + k(x, t, z) \log u(s)\}
+
+    For the Weibull distribution with k = 1 this is Cox's regression, with a normal frailty in z. The fit starts at a
+    regression on lines, normal scores, smooth departures and levels of the columns, all shrunk as far as the evidence
+    says; networks then learn what the regression lacks, and stop when held-out rows stop gaining. Replicates begin at
+    draws of the regression's posterior and their predictions are averaged. Nothing is left to tune.
+
+    Effects of treatments are those of a regression on observed covariates: they are causal only if treatment was
+    randomised, or if the covariates hold everything that both treatment and outcome depend on. No model can check this
+    from the data; `propensity` shows where a treatment was given too rarely to be compared.
+
+    Parameters
+    ----------
+    treatments : str, int or list of them, optional
+        Columns of X that are treatments: binary, categorical, or numeric for a dose.
+    distribution : {"weibull", "exponential", "lognormal", "loglogistic", "piecewise_exponential", "mixture"}
+        Of the time given x, t and z.
+    baseline : {"nonparametric", "parametric"}
+        Whether time is measured on the population's own axis (Nelson-Aalen), or by the clock as in the original model.
+    direct : bool
+        Whether the outcome may depend on x beside z. False is the original model, p(y | t, z).
+    heterogeneity : float or "auto"
+        Standard deviation, on the log-hazard scale, of the frailty that the start gives to z; "auto" is chosen by
+        evidence. Not used where ``direct`` is False.
+    n_latent : int
+        Dimension of z.
+    hidden : tuple of int
+        Widths of hidden layers of all networks.
+    n_replicates : int
+        Models trained side by side and averaged; their spread gives intervals.
+    alpha : float
+        Weight of the evidence lower bound beside the predictive log-likelihood. 0 is a supervised network.
+    objective : {"predictive", "elbo"}
+        "elbo" is the original model's own objective.
+    n_draws : int
+        Draws of z per row and training step.
+    n_importance : int
+        Draws of z per row and replicate in predictions.
+    max_epochs, batch_size, learning_rate, patience, valid_fraction, activation
+        As in `VAE`.
+    likelihood : str or dict
+        Of the covariates, as in `VAE`.
+    kinds : dict or str, optional
+        Overrides the inferred kind of columns, see `Schema`.
+    device : str
+        "auto" uses a GPU where there is one.
+    random_state : int, Generator, RandomState or None
+        Seeds everything.
+    verbose : bool
+        Whether to show a progress bar on a terminal.
+
+    Attributes
+    ----------
+    model_ : LatentModel
+        The two graphs; print it. All replicates are in it.
+    generative_, inference_ : Joint
+        Its two halves.
+    treatments_ : list
+        Treatment columns.
+    treatment_levels_ : dict of list
+        Levels of each treatment column, sorted; for a dose, the doses seen.
+    heterogeneity_ : float
+        Standard deviation of the frailty at the start.
+    evidence_ : dict of float to float
+        Log evidence by heterogeneity, in nats, where it was chosen.
+    effective_parameters_ : dict of str to float
+        Effective number of coefficients of each group of the regression, after shrinkage.
+    history_ : dict of array (n_replicates, epochs + 1)
+        ``train`` (objective) and ``valid`` (held-out predictive log-likelihood), nats per row on the scale of the data.
+    best_epoch_ : array (n_replicates,)
+        Epoch whose weights each replicate kept; 0 is the regression.
+    restarts_ : array (n_replicates,)
+        How often a replicate diverged and was begun again.
+    follow_up_ : float
+        Largest time in the training rows.
+    event_times_ : array
+        Distinct times of events in the training rows.
+    schema_, encoder_
+        Of the covariates.
+    n_features_in_, feature_names_in_, fit_time_
+        As every estimator.
+
+    References
+    ----------
+    Beaulac, Rosenthal & Hodgson (2018), A deep latent-variable model application to select treatment intensity in
+    survival analysis. Cox (1972). Cheng, Wei & Ying (1995). Kingma & Welling (2013).
+
+    Examples
+    --------
+    >>> import underlie as ul
+    >>> data = ul.datasets.load_gbsg2()
+    >>> X, y = data.drop(columns=["time", "event"]), ul.Surv(data["time"], data["event"])
+    >>> model = ul.SurvivalVAE("horTh", n_replicates=2, max_epochs=3, random_state=0).fit(X, y)
+    >>> model.predict_survival_function(X[:2], [365, 1825]).shape
+    (2, 2)
+    >>> list(model.treatment_effect(X[:2], 1460, "yes", "no").columns)
+    ['effect', 'lower', 'upper', 'treated', 'control', 'supported']
+    """
 
     model_: LatentModel
     generative_: Joint
     inference_: Joint
     treatments_: list[str | int]
+    treatment_levels_: dict[str | int, list[Any]]
+    heterogeneity_: float
+    evidence_: dict[float, float]
+    effective_parameters_: dict[str, float]
+    history_: dict[str, Floats]
+    best_epoch_: NDArray[np.int_]
+    restarts_: NDArray[np.int_]
     follow_up_: float
+    event_times_: Floats
 
     def __init__(
         self,
@@ -50,7 +177,7 @@ class SurvivalVAE(LatentVariableModel):
         n_latent: int = 4,
         hidden: Sequence[int] = (32,),
         n_replicates: int = 8,
-        alpha: float = 0.1,
+        alpha: float = 1.0,
         objective: Literal["predictive", "elbo"] = "predictive",
         n_draws: int = 4,
         n_importance: int = 32,
@@ -90,51 +217,416 @@ class SurvivalVAE(LatentVariableModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    # ---- fitting ----
     def fit(self, X: Any, y: Any = None) -> Self:
-        begun = time.perf_counter()
+        """Fit the model to patients X and their outcomes y.
+
+        Parameters
+        ----------
+        X : table or array (n, columns)
+            Covariates and treatments. NaN or null where a covariate is missing; treatments must be there.
+        y : structured array (n,), table or array (n, 2)
+            From ``ul.Surv(time, event)``; see there for other forms, truncation and intervals.
+
+        Returns
+        -------
+        SurvivalVAE
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data cannot be used; the message names it, the row or column, and the remedy.
+        FloatingPointError
+            If training diverged in every replicate in spite of restarts.
+
+        Warns
+        -----
+        DataWarning
+            If there are fewer than 10 events, or times of 0, which are moved to half the smallest positive time.
+        """
+        begun = clock.perf_counter()
+        check_parameters(self)
         device = torch_device(self.device)
-        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates + 1).tolist()
-        outcome = as_surv(y)
-        if len(outcome) != n_rows(X):
-            raise ValueError(f"X has {n_rows(X)} rows, y has {len(outcome)}.")
-        check_fittable(outcome)
-        refuse_leaks(X, outcome)
-        outcome = without_zero_times(outcome)
+        if y is None:
+            raise TypeError("y is missing: give ul.Surv(time, event), the outcome of each row of X.")
+        outcome = _checked_outcome(X, y)
+        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates).tolist()
         with undone_on_error(self):
-            treatments = self.treatments if isinstance(self.treatments, (list, tuple)) else ([] if self.treatments is None else [self.treatments])
-            self._rows = SurvivalRows.fit(X, treatments, self.kinds)
-            self.treatments_ = list(treatments)
-            x = self._rows.encode_covariates(X)
-            self._basis = AdditiveBasis.of(self._rows.covariate_encoder.schema, x)
-            patients = Patients(x, self._basis(x), self._rows.encode_treatments(X))
-            plan = Plan(self.distribution, self.baseline, self.direct, None if self.heterogeneity == "auto" else float(self.heterogeneity), self.n_latent, tuple(self.hidden), self.activation, self.objective, self.alpha)
-            t0 = time.perf_counter()
-            te = self._rows.treatment_encoder
-            parts = fit_parts(plan, outcome, self._rows.covariate_table(X), self._rows.covariate_encoder, patients, self._basis, te and te.schema, self.likelihood)
-            self.start_time_ = time.perf_counter() - t0
-            n = len(outcome)
-            pace = Pace.of(n, self.batch_size, self.max_epochs, self.patience)
-            settings = Settings(pace.max_epochs, pace.batch_size, self.learning_rate, pace.patience, self.valid_fraction, self.n_draws, max_norm=10.0, device=device, verbose=self.verbose)
-            trained = train_survival(plan, parts, patients, outcome, settings, seeds[:-1])
-            self.model_ = trained.model
-            self.history_ = trained.history
-            self.best_epoch_ = trained.best_epoch
-            self._plan, self._parts = plan, parts
-            self.follow_up_ = float(outcome["time"].max())
-            self._predictor = Predictor(self.model_, parts.start.axis, self.n_importance, seeds[-1])
-        self.fit_time_ = time.perf_counter() - begun
+            self._read(X)
+            self._train(X, outcome, device, seeds)
+        self.fit_time_ = clock.perf_counter() - begun
         return self
 
-    def patients(self, X, treatment=None):
+    def _read(self, X: Any) -> None:
+        """Learn how to encode X."""
+        self._rows = SurvivalRows.fit(X, treatment_list(self.treatments), self.kinds)
+        names = self._rows.names
+        self._describe(self._rows.covariate_encoder, [str(n) for n in names] if isinstance(names[0], str) else None)
+        self.n_features_in_ = len(names)
+        self.treatments_ = list(self._rows.treatments)
+        self.treatment_levels_ = self._rows.treatment_levels(X)
+
+    def _train(self, X: Any, y: NDArray[np.void], device: torch.device, seeds: list[int]) -> None:
         x = self._rows.encode_covariates(X)
-        return Patients(x, self._basis(x), self._rows.encode_treatments(X, treatment))
+        self._basis = AdditiveBasis.of(self.schema_, x)
+        patients = Patients(x, self._basis(x), self._rows.encode_treatments(X))
+        plan = plan_of(self)
+        parts = fit_parts(plan, y, self._rows.covariate_table(X), self._rows, patients, self._basis, self.likelihood)
+        pace = survival_pace(len(y), self)
+        settings = Settings(
+            pace.max_epochs,
+            pace.batch_size,
+            self.learning_rate,
+            pace.patience,
+            self.valid_fraction,
+            self.n_draws,
+            max_norm=float(parts.x_head.width + parts.start.head.width),
+            device=device,
+            verbose=self.verbose,
+        )
+        trained = train_survival(plan, parts, patients, y, settings, seeds)
+        start = parts.start
+        offset = float(log_slopes(y, start.axis).mean())
+        self.history_ = {k: v + offset for k, v in trained.history.items()}
+        self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
+        self.heterogeneity_, self.evidence_ = start.heterogeneity, start.evidence
+        self.effective_parameters_ = start.regression.effective
+        self.event_times_ = np.unique(y["time"][y["event"]])
+        self.follow_up_ = float(y["time"].max())
+        self._parts = parts
+        self._settle(trained.model, start)
 
-    def predict_survival_function(self, X, times, treatment=None):
-        return self._predictor.survival(self.patients(X, treatment), np.asarray(times, float))
+    def _settle(self, model: LatentModel, start: SurvivalStart) -> None:
+        """Answer queries with a trained model."""
+        self.model_ = model
+        self.generative_, self.inference_ = model.generative, model.inference
+        self._axis = start.axis
+        self._predictor = Predictor(model, start.axis, self.n_importance, seed=0)
 
-    def score_samples(self, X, y=None):
-        y = without_zero_times(as_surv(y)); ax = self._parts.start.axis
-        return self._predictor.log_likelihood(self.patients(X), encode_outcome(y, ax)) + log_slopes(y, ax)
+    # ---- prediction ----
+    def predict_survival_function(
+        self,
+        X: Any,
+        times: Any,
+        treatment: Any = None,
+        *,
+        proposal: Proposal = "guide",
+        n_importance: int | None = None,
+    ) -> Floats:
+        r"""P(T > t) of each patient, averaged over latent health and replicates.
 
-    def _state(self): ...
-    def _restore(self, state, arrays): ...
+        .. math:: P(T > s \mid x, t) \approx \sum_l w_l\, P(T > s \mid x, t, z_l), \qquad
+                  z_l \sim r(z), \quad w_l \propto p(x \mid z_l)\, p(z_l) / r(z_l)
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+            The treatment columns may be left out where ``treatment`` is given.
+        times : float or array (n_times,)
+            In the unit of y.
+        treatment : level, dict or array, optional
+            What each patient is given: None for what X says; a level for all; with several treatment columns a dict
+            from column to level; an array of n levels for each patient's own.
+        proposal : {"guide", "prior"}
+            Where z is drawn from: q(z | x), or p(z) with weights p(x | z) as in the original paper, which needs many
+            more draws.
+        n_importance : int, optional
+            Draws per row and replicate; by default that of the estimator.
+
+        Returns
+        -------
+        array (n, n_times)
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If a time is beyond the follow-up of the training rows.
+        ImportanceSamplingWarning
+            If the Monte-Carlo standard error of some patients' probabilities is above .01.
+
+        References
+        ----------
+        Beaulac, Rosenthal & Hodgson (2018), eqs 15-16. Vehtari et al. (2024) for the smoothing of weights.
+        """
+        patients, times = self._asked(X, treatment), checked_times(times)
+        self._warn_beyond(times)
+        predictor = self._predictor_with(proposal, n_importance)
+        self._warn_if_poor(predictor, patients)
+        return predictor.survival(patients, times)
+
+    def predict_cumulative_hazard_function(self, X: Any, times: Any, treatment: Any = None) -> Floats:
+        """-log P(T > t) of each patient, (n, n_times); arguments as for `predict_survival_function`."""
+        with np.errstate(divide="ignore"):
+            found: Floats = -np.log(self.predict_survival_function(X, times, treatment))
+        return found
+
+    def predict_hazard_function(self, X: Any, times: Any, treatment: Any = None) -> Floats:
+        """f(t) / P(T > t) of each patient, events per unit of time, (n, n_times); see `predict_density`."""
+        density = self.predict_density(X, times, treatment)
+        survival = self._predictor.survival(self._asked(X, treatment), checked_times(times))
+        return np.divide(density, survival, out=np.full_like(density, np.nan), where=survival > 0)
+
+    def predict_density(self, X: Any, times: Any, treatment: Any = None) -> Floats:
+        """Density of the time to the event, per unit of time, (n, n_times).
+
+        On the population's axis it has a step wherever the axis changes its slope, as a histogram has.
+        """
+        patients, times = self._asked(X, treatment), checked_times(times)
+        self._warn_beyond(times)
+        return self._predictor.density(patients, times)
+
+    def predict_quantile(self, X: Any, p: Any, treatment: Any = None) -> Floats:
+        """Time by which a share p of patients like each of X has had the event.
+
+        Parameters
+        ----------
+        X, treatment
+            As for `predict_survival_function`.
+        p : float or array (n_p,)
+            Between 0 and 1.
+
+        Returns
+        -------
+        array (n,), or (n, n_p) for an array
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If a quantile is beyond the follow-up of the training rows.
+        """
+        share = np.atleast_1d(np.asarray(p, dtype=float))
+        if share.ndim != 1 or not ((share > 0) & (share < 1)).all():
+            raise ValueError(f"p must lie strictly between 0 and 1, got {p!r}.")
+        found = self._predictor.quantile(self._asked(X, treatment), share)
+        beyond = int((found > self.follow_up_).any(1).sum())
+        if beyond:
+            warn(
+                f"for {beyond} of {len(found)} rows a quantile lies beyond the longest follow-up, {self.follow_up_:g}: "
+                "it rests on the fitted tail alone.",
+                ExtrapolationWarning,
+            )
+        return found[:, 0] if np.ndim(p) == 0 else found
+
+    def predict_median(self, X: Any, treatment: Any = None) -> Floats:
+        """Median time to the event, (n,); see `predict_quantile`."""
+        return self.predict_quantile(X, 0.5, treatment)
+
+    def predict_rmst(self, X: Any, horizon: float, treatment: Any = None) -> Floats:
+        r"""Restricted mean survival time, :math:`E[\min(T, h)] = \int_0^h P(T > s)\,ds`.
+
+        Parameters
+        ----------
+        X, treatment
+            As for `predict_survival_function`.
+        horizon : float
+            h, in the unit of y.
+
+        Returns
+        -------
+        array (n,)
+            In the unit of y.
+        """
+        patients, (horizon,) = self._asked(X, treatment), checked_times([horizon], "horizon")
+        self._warn_beyond(np.array([horizon]))
+        return restricted_mean(lambda s: self._predictor.survival(patients, s), self._axis, float(horizon))
+
+    def predict_mean(self, X: Any, treatment: Any = None) -> Floats:
+        """Expected time to the event, (n,), in the unit of y; infinite where the fitted tail has no expectation.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If more than 5 % of it, for some row, comes from beyond the follow-up of the training rows: prefer
+            `predict_rmst`.
+        """
+        patients = self._asked(X, treatment)
+        found, beyond = expectation(lambda s: self._predictor.survival(patients, s), self._axis, self.follow_up_)
+        if (beyond > 0.05).any():
+            warn(
+                f"for {int((beyond > 0.05).sum())} of {len(found)} rows more than 5 % of the expected time comes from "
+                f"beyond the longest follow-up, {self.follow_up_:g}; predict_rmst does not extrapolate.",
+                ExtrapolationWarning,
+            )
+        return found
+
+    def predict(self, X: Any, treatment: Any = None) -> Floats:
+        """Risk of each patient: the time expected to be lost before the end of follow-up. Higher is an earlier event.
+
+        Returns
+        -------
+        array (n,)
+            ``follow_up_`` less the restricted mean, in the unit of y.
+        """
+        return self.follow_up_ - self.predict_rmst(X, self.follow_up_, treatment)
+
+    def prediction_quality(
+        self, X: Any, time: float | None = None, *, proposal: Proposal = "guide", n_importance: int | None = None
+    ) -> Quality:
+        """Effective sample size, Pareto k and Monte-Carlo error of each patient's predictions.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+        time : float, optional
+            Of the survival probability whose error is given; by default the median time of training events.
+        proposal, n_importance
+            As for `predict_survival_function`.
+
+        Returns
+        -------
+        Quality
+            ``ess``, ``pareto_k`` and ``se``, arrays (n,).
+        """
+        at = float(np.median(self.event_times_)) if time is None else float(checked_times([time], "time")[0])
+        return self._predictor_with(proposal, n_importance).quality(self._asked(X, None, needed=False), at)
+
+    # ---- decisions ----
+    def propensity(self, X: Any) -> pd.DataFrame:
+        """Probability of each treatment given the covariates, p(t | x).
+
+        Returns
+        -------
+        DataFrame (n, levels)
+            One column per level; with several treatment columns one per pair "column=level". A dose has none.
+        """
+        self._need_treatments()
+        return propensities(self, X)
+
+    def treatment_effect(
+        self,
+        X: Any,
+        time: float,
+        treatment: Any,
+        control: Any,
+        *,
+        measure: Literal["survival", "rmst", "median"] = "survival",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        self._need_treatments()
+        return treatment_effect(self, X, time, treatment, control, measure, level)
+
+    def average_effect(
+        self,
+        X: Any,
+        time: float,
+        treatment: Any,
+        control: Any,
+        *,
+        measure: Literal["survival", "rmst", "median"] = "survival",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        self._need_treatments()
+        return average_effect(self, X, time, treatment, control, measure, level)
+
+    def recommend(
+        self,
+        X: Any,
+        time: float,
+        min_gain: float = 0.07,
+        *,
+        control: Any = None,
+        rule: Any = "survival",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        self._need_treatments()
+        return recommend(self, X, time, min_gain, control, rule, level)
+
+    # ---- latent space and likelihood ----
+    def transform(self, X: Any) -> Floats:
+        """Means of q(z | x), averaged over nothing: those of the first replicate, whose axes are its own, (n, n_latent)."""
+        return self.posterior(X).mean
+
+    def posterior(self, X: Any) -> Posterior:
+        """Means and variances of the first replicate's guide q(z | x), the outcome not shown to it: (n, n_latent)."""
+        mean, variance = self._predictor.guide(self._asked(X, None, needed=False))
+        return Posterior(mean, variance)
+
+    def score_samples(self, X: Any, y: Any = None) -> Floats:
+        """Predictive log-likelihood log p(y | x, t) of each patient, in nats on the scale of y.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+        y : outcomes, as for `fit`
+
+        Returns
+        -------
+        array (n,)
+            A log-density for an event, a log-probability for a censored row.
+        """
+        check_is_fitted(self)
+        if y is None:
+            raise TypeError("y is missing: the score is that of outcomes given X.")
+        outcome = _checked_outcome(X, y, fitting=False)
+        terms = self._predictor.log_likelihood(self._asked(X, None), encode_outcome(outcome, self._axis))
+        return terms + log_slopes(outcome, self._axis)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean predictive log-likelihood per patient, in nats; see `score_samples`. Higher is better."""
+        return float(np.mean(self.score_samples(X, y)))
+
+    # ---- saving ----
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return state_of(self)
+
+    def _restore(self, state: dict[str, Any], arrays: dict[str, Any]) -> None:
+        restore_state(self, state, arrays)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = None
+        tags.target_tags.required = True
+        tags.input_tags.three_d_array = False
+        return tags
+
+    # ---- parts ----
+    def _asked(self, X: Any, treatment: Any, *, needed: bool = True) -> Patients:
+        """The rows of X as patients, under a treatment; ``needed=False`` where treatments do not matter."""
+        check_is_fitted(self)
+        x = self._rows.encode_covariates(X)
+        t = self._rows.encode_treatments(X, treatment) if needed else self._rows.any_treatment(len(x))
+        return Patients(x, self._basis(x), t)
+
+    def _predictor_with(self, proposal: Proposal, n_importance: int | None) -> Predictor:
+        if proposal not in ("guide", "prior"):
+            raise ValueError(f"proposal must be 'guide' or 'prior', got {proposal!r}.")
+        if proposal == "guide" and n_importance in (None, self._predictor.n_draws):
+            return self._predictor
+        return Predictor(self.model_, self._axis, n_importance or self.n_importance, seed=0, proposal=proposal)
+
+    def _warn_beyond(self, times: Floats) -> None:
+        if (times > self.follow_up_).any():
+            warn(
+                f"time {times.max():g} is beyond the longest follow-up, {self.follow_up_:g}: predictions there rest on "
+                "the fitted tail alone.",
+                ExtrapolationWarning,
+            )
+
+    def _warn_if_poor(self, predictor: Predictor, patients: Patients) -> None:
+        se = predictor.quality(patients.some(_JUDGED_ROWS), float(np.median(self.event_times_))).se
+        poor = float((se > _POOR_SE).mean())
+        if poor > _POOR_SHARE:
+            warn(
+                f"the Monte-Carlo standard error of predicted probabilities is above {_POOR_SE} for {poor:.0%} of the "
+                "rows; raise n_importance, or use proposal='guide'.",
+                ImportanceSamplingWarning,
+            )
+
+    def _need_treatments(self) -> None:
+        check_is_fitted(self)
+        if not self.treatments_:
+            raise ValueError(
+                "the model was fitted without treatments: name their columns, SurvivalVAE(treatments=...)."
+            )
+
+
+def _checked_outcome(X: Any, y: Any, *, fitting: bool = True) -> NDArray[np.void]:
+    """y as a structured array of the length of X, without zero times."""
+    outcome = as_surv(y)
+    if len(outcome) != n_rows(X):
+        raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes.")
+    if fitting:
+        check_fittable(outcome)
+        refuse_leaks(X, outcome)
+    return without_zero_times(outcome)

@@ -83,6 +83,14 @@ class Regression:
         return 2.0 * self.intercept - drawn[0], 2.0 * self.weight - drawn[1]
 
 
+def blank_regression(n_components: int, n_terms: int) -> Regression:
+    """A regression whose coefficients are all 0, without a posterior."""
+    empty = np.zeros((0, 0))
+    return Regression(
+        np.zeros(n_components), np.zeros((n_components, n_terms)), {}, {}, 0.0, np.zeros((0, 2), np.intp), empty, empty
+    )
+
+
 def regress(
     head: Likelihood,
     terms: Floats,

@@ -29,6 +29,8 @@ from underlie.models.time_axis import TimeAxis, clock_axis, population_axis
 
 Floats = NDArray[np.float64]
 
+#: Names of distributions of the time to the event.
+DISTRIBUTIONS: Final = (*LAWS, "piecewise_exponential", "mixture")
 #: Standard deviations of the unexplained effect that are compared by their evidence.
 HETEROGENEITY: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
 #: Rows on which they are compared; more would hardly change which is best.
@@ -124,17 +126,17 @@ def survival_start(
     return SurvivalStart(axis, head, components_of(head), regression, best, evidence)
 
 
-def make_head(distribution: str, width: int, event_times: Floats) -> EventTime:
-    """The likelihood of encoded outcomes that a name stands for, in the form that this model moves."""
+def make_head(distribution: str, width: int, event_times: Floats, cuts: Sequence[float] | None = None) -> EventTime:
+    """The likelihood of encoded outcomes that a name stands for, in the form that this model moves.
+
+    Piecewise hazards are cut at ``cuts``, or where the encoded event times say.
+    """
     if distribution == "piecewise_exponential":
-        return PiecewiseExponential(hazard_cuts(event_times), effect="interval", width=width)
+        return PiecewiseExponential(hazard_cuts(event_times) if cuts is None else cuts, "interval", width=width)
     if distribution == "mixture":
         return LogLocationScaleMixture(width=width)
     if distribution not in LAWS:
-        raise ValueError(
-            f"distribution must be one of {', '.join(map(repr, (*LAWS, 'piecewise_exponential', 'mixture')))}, "
-            f"got {distribution!r}."
-        )
+        raise ValueError(f"distribution is {distribution!r}; choose one of {', '.join(map(repr, DISTRIBUTIONS))}.")
     shape = "free" if distribution == "exponential" else "network"
     return LogLocationScale(distribution, shape, "proportional", width=width)  # type: ignore[arg-type]
 

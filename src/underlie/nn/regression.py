@@ -62,7 +62,8 @@ class Regression(nn.Module):
         out = batched(terms, self.weight, self.intercept)
         if t is None or self.treatment is None:
             return out
-        assert self.centre is not None and self.modifiers is not None
+        assert self.centre is not None
+        assert self.modifiers is not None
         design = treatment_terms(t - self.centre[:, None, None], terms, self.modifiers)
         return out + batched(design, self.treatment)
 

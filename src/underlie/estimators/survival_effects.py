@@ -1,0 +1,213 @@
+"""What a treatment is predicted to change: effects, averages of them, and recommendations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from underlie.data import Encoded
+from underlie.estimators.survival_predictor import Patients
+from underlie.estimators.survival_rows import n_rows
+from underlie.estimators.survival_summaries import checked_times, restricted_mean
+
+if TYPE_CHECKING:
+    from underlie.estimators.survival_vae import SurvivalVAE
+
+Floats = NDArray[np.float64]
+
+#: A treatment whose probability given the covariates is below this is outside the support of the data.
+MIN_PROPENSITY = 0.02
+_MEASURES = ("survival", "rmst", "median")
+
+
+def treatment_effect(
+    model: SurvivalVAE, X: Any, time: float, treatment: Any, control: Any, measure: str, level: float
+) -> pd.DataFrame:
+    """See `SurvivalVAE.treatment_effect`."""
+    time = _checked(model, time, measure, level)
+    treated, untreated = (_by_replicate(model, X, time, t, measure) for t in (treatment, control))
+    table = _with_interval("effect", treated - untreated, level)
+    table["treated"], table["control"] = treated.mean(0), untreated.mean(0)
+    table["supported"] = _supported(model, X, [treatment, control]).all(0)
+    return _indexed(table, X)
+
+
+def average_effect(
+    model: SurvivalVAE, X: Any, time: float, treatment: Any, control: Any, measure: str, level: float
+) -> pd.DataFrame:
+    """See `SurvivalVAE.average_effect`."""
+    time = _checked(model, time, measure, level)
+    treated, untreated = (_by_replicate(model, X, time, t, measure) for t in (treatment, control))
+    table = _with_interval("effect", (treated - untreated).mean(1, keepdims=True), level)
+    table["treated"], table["control"] = treated.mean(), untreated.mean()
+    table["supported"] = _supported(model, X, [treatment, control]).all(0).mean()
+    table["n"] = treated.shape[1]
+    return table
+
+
+def recommend(
+    model: SurvivalVAE, X: Any, time: float, min_gain: float, control: Any, rule: Any, level: float
+) -> pd.DataFrame:
+    """See `SurvivalVAE.recommend`."""
+    if not callable(rule) and rule not in ("survival", "rmst"):
+        raise ValueError(f"rule must be 'survival', 'rmst' or a function, got {rule!r}.")
+    if not np.isfinite(min_gain):
+        raise ValueError(f"min_gain must be a finite number, got {min_gain!r}.")
+    time = _checked(model, time, "rmst" if rule == "rmst" else "survival", level)
+    options = treatment_options(model)
+    baseline = options[0] if control is None else _find(options, control)
+    curves = {name: _by_replicate(model, X, time, option, "survival") for name, option in _named(options)}
+    names = list(curves)
+    utility = curves
+    if rule == "rmst":
+        utility = {name: _by_replicate(model, X, time, option, "rmst") for name, option in _named(options)}
+    elif callable(rule):
+        utility = {name: _by_rule(rule, model, X, time, option, curves[name]) for name, option in _named(options)}
+    values = np.stack([utility[name] for name in names])  # (options, R, n)
+    supported = _supported(model, X, options)
+    at = options.index(baseline)
+    gains = values - values[at]
+    mean = np.where(supported, gains.mean(1), -np.inf)
+    mean[at] = 0.0
+    best = mean.argmax(0)
+    # The rule: another treatment only where it gains enough; elsewhere the control.
+    chosen = np.where(mean[best, np.arange(mean.shape[1])] >= min_gain, best, at)
+    rows = np.arange(len(chosen))
+    table = _with_interval("gain", gains[chosen, :, rows].T, level)
+    advised = np.array([_label(option) for option in options], dtype=object)[chosen]
+    confirmed = supported[chosen, rows] & supported[at]
+    table.insert(0, "recommended", np.where(confirmed, advised, None))
+    table["supported"] = confirmed
+    for name in names:
+        table[f"survival {name}"] = curves[name].mean(0)
+    return _indexed(table, X)
+
+
+def treatment_options(model: SurvivalVAE) -> list[Any]:
+    """Every treatment that can be recommended: levels, or dicts from column to level where there are several columns.
+
+    Raises
+    ------
+    ValueError
+        If a treatment is a dose with more than 12 distinct values.
+    """
+    levels = model.treatment_levels_
+    for name, of_column in levels.items():
+        if len(of_column) > 12:
+            raise ValueError(
+                f"treatment {name!r} is a dose with {len(of_column)} distinct values: ask treatment_effect for the "
+                "doses that you consider."
+            )
+    if len(levels) == 1:
+        return list(next(iter(levels.values())))
+    return [dict(zip(levels, combination, strict=True)) for combination in product(*levels.values())]
+
+
+def option_name(option: Any) -> str:
+    """How a treatment is written in the names of columns."""
+    if isinstance(option, Mapping):
+        return ", ".join(f"{k}={v}" for k, v in option.items())
+    return str(option)
+
+
+def propensities(model: SurvivalVAE, X: Any) -> pd.DataFrame:
+    """See `SurvivalVAE.propensity`."""
+    patients = model._asked(X, None, needed=False)
+    found = {option_name(o): np.exp(_log_propensity(model, X, patients, o)) for o in treatment_options(model)}
+    return _indexed(pd.DataFrame(found), X)
+
+
+def _checked(model: SurvivalVAE, time: float, measure: str, level: float) -> float:
+    if measure not in _MEASURES:
+        raise ValueError(f"measure must be one of {', '.join(map(repr, _MEASURES))}, got {measure!r}.")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
+    if model.n_replicates < 2:
+        raise ValueError("intervals need the spread over replicates: fit with n_replicates of at least 2.")
+    at = checked_times([0.0 if measure == "median" else time], "time")
+    model._warn_beyond(at)
+    return float(at[0])
+
+
+def _by_replicate(model: SurvivalVAE, X: Any, time: float, treatment: Any, measure: str) -> Floats:
+    """The measure under a treatment by each replicate, (R, n)."""
+    patients, predictor = model._asked(X, treatment), model._predictor
+    if measure == "survival":
+        return predictor.by_replicate(patients, np.array([time]))[..., 0]
+    if measure == "rmst":
+        return restricted_mean(lambda s: predictor.by_replicate(patients, s), model._axis, time)
+    return predictor.quantile_by_replicate(patients, 0.5)
+
+
+def _by_rule(rule: Any, model: SurvivalVAE, X: Any, time: float, option: Any, survival: Floats) -> Floats:
+    """A user's utility of a treatment: a function of (survival probabilities (n,), treatment) to (n,), higher better."""
+    found = [np.asarray(rule(s, option), dtype=float) for s in survival]
+    for values in found:
+        if values.shape != survival.shape[1:] or not np.isfinite(values).all():
+            raise ValueError(
+                f"the rule must return one finite number for each of {survival.shape[1]} rows, got shape "
+                f"{values.shape} for treatment {option!r}."
+            )
+    return np.stack(found)
+
+
+def _with_interval(name: str, by_replicate: Floats, level: float) -> pd.DataFrame:
+    """Mean over replicates (R, n), with an interval from their spread.
+
+    Each replicate is a draw of the posterior with importance-sampling noise of its own, so the spread carries both.
+    Replicates come in mirrored pairs, of which each pair tells once: R / 2 degrees of freedom.
+    """
+    n_replicates = len(by_replicate)
+    mean = by_replicate.mean(0)
+    sd = np.sqrt(((by_replicate - mean) ** 2).mean(0))
+    half = student_t.ppf(0.5 + 0.5 * level, max(1, n_replicates // 2)) * sd
+    return pd.DataFrame({name: mean, "lower": mean - half, "upper": mean + half})
+
+
+def _supported(model: SurvivalVAE, X: Any, options: list[Any]) -> NDArray[np.bool_]:
+    """Whether each treatment is given often enough to patients like each row, (options, n)."""
+    patients = model._asked(X, None, needed=False)
+    low = np.log(MIN_PROPENSITY)
+    return np.stack([_log_propensity(model, X, patients, o, discrete_only=True) >= low for o in options])
+
+
+def _log_propensity(
+    model: SurvivalVAE, X: Any, patients: Patients, option: Any, *, discrete_only: bool = False
+) -> Floats:
+    """log p(t = option | x), (n,); doses count as supported within their range."""
+    t = model._rows.encode_treatments(X, option)
+    assert isinstance(t, Encoded)
+    assert model._rows.treatment_encoder is not None
+    cells = model._predictor.log_propensity(patients.with_treatment(t))
+    if discrete_only:
+        discrete = np.array([c.levels is not None for c in model._rows.treatment_encoder.schema])
+        cells = np.where(discrete, cells, 0.0)
+    total: Floats = cells.sum(1)
+    return total
+
+
+def _find(options: list[Any], control: Any) -> Any:
+    for option in options:
+        if option == control or str(option) == str(control):
+            return option
+    raise ValueError(f"control is {control!r}; choose one of {', '.join(map(option_name, options))}.")
+
+
+def _named(options: list[Any]) -> list[tuple[str, Any]]:
+    return [(option_name(o), o) for o in options]
+
+
+def _label(option: Any) -> Any:
+    return option_name(option) if isinstance(option, Mapping) else option
+
+
+def _indexed(table: pd.DataFrame, X: Any) -> pd.DataFrame:
+    if isinstance(X, pd.DataFrame) and len(table) == n_rows(X):
+        table.index = X.index
+    return table
