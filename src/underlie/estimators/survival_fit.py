@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
@@ -101,9 +101,7 @@ def fit_parts(
     values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
     observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
     read = unn.Read(x_head, with_mask)
-    # The last coordinate is kept free of the covariates: it is for what they do not show.
-    shown = max(1, plan.n_latent - 1) if plan.direct else plan.n_latent
-    latent = _widened(linear_start(x_head, read, values, observed, first.coordinates, shown), plan.n_latent)
+    latent = linear_start(x_head, read, values, observed, first.coordinates, plan.n_latent)
     t_head, t_likelihoods, treatment, design, groups = None, None, None, patients.terms, list(basis.groups)
     if patients.t is not None and rows.treatment_encoder is not None:
         schema = rows.treatment_encoder.schema
@@ -133,7 +131,7 @@ def build(plan: Plan, parts: Parts, n_terms: int, generator: torch.Generator) ->
     outcome: torch.nn.Module = network
     if plan.direct:
         mode = parts.start.regression.intercept, parts.start.regression.weight
-        outcome = unn.Outcome(_regression(parts, n_terms, *mode), parts.start.heterogeneity, network)
+        outcome = unn.Outcome(_regression(parts, n_terms, *mode), network)
     propensity = None
     if parts.treatment is not None:
         p = parts.treatment.propensity
@@ -216,23 +214,3 @@ def _regression(parts: Parts, n_terms: int, intercept: Floats, weight: Floats) -
         return unn.Regression(*tensors)
     more = (weight[:, n_terms:].T, parts.treatment.centre, parts.treatment.modifiers)
     return unn.Regression(*tensors, *(torch.as_tensor(a) for a in more))
-
-
-def _widened(start: LinearStart, n_latent: int) -> LinearStart:
-    """The start with latent coordinates added that nothing shows: standard normal given x, without effect on x."""
-    m = start.decoder_weight.shape[0]
-    if m == n_latent:
-        return start
-
-    def spread(a: torch.Tensor) -> torch.Tensor:
-        mean, log_sd = a.split(m, dim=-1)
-        blank = a.new_zeros(*a.shape[:-1], n_latent - m)
-        return torch.cat([mean, blank, log_sd, blank], dim=-1)
-
-    rows = start.decoder_weight.new_zeros(n_latent - m, start.decoder_weight.shape[1])
-    return replace(
-        start,
-        encoder_weight=spread(start.encoder_weight),
-        encoder_bias=spread(start.encoder_bias),
-        decoder_weight=torch.cat([start.decoder_weight, rows]),
-    )

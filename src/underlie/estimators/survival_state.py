@@ -81,7 +81,7 @@ def restore_state(model: SurvivalVAE, state: dict[str, Any], arrays: dict[str, A
 def _blank_parts(model: SurvivalVAE, state: dict[str, Any], encoder: Encoder | None) -> Parts:
     """Parts of the right shapes; every number in them is then filled from the file."""
     cuts = state["cuts"]
-    head = make_head(model.distribution, int(state["width"]), np.empty(0), cuts)
+    head = make_head(model.distribution, int(state["width"]), np.empty(0), float(state["heterogeneity_"]), cuts)
     components = components_of(head)
     n_terms = len(model._basis) if model.direct else 0
     treatment, t_head = None, None

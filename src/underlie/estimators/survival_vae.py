@@ -55,7 +55,8 @@ class SurvivalVAE(LatentVariableModel):
 
     .. math:: P(T > s \mid x, t, z) = S_\varepsilon\{a(x, t, z) + k(x, t, z) \log u(s)\}
 
-    For the Weibull distribution with k = 1 this is Cox's regression, with a normal frailty in z. The fit starts at a
+    For the Weibull distribution with k = 1 this is Cox's regression, with a log-normal frailty in
+    :math:`S_\varepsilon`. The fit starts at a
     regression on lines, normal scores, smooth departures and levels of the columns, all shrunk as far as the evidence
     says; networks then learn what the regression lacks, and stop when held-out rows stop gaining. Replicates begin at
     draws of the regression's posterior and their predictions are averaged. Nothing is left to tune.
@@ -75,8 +76,9 @@ class SurvivalVAE(LatentVariableModel):
     direct : bool
         Whether the outcome may depend on x beside z. False is the original model, p(y | t, z).
     heterogeneity : float or "auto"
-        Standard deviation, on the log-hazard scale, of the frailty that the start gives to z; "auto" is chosen by
-        evidence. Not used where ``direct`` is False.
+        Standard deviation, on the log-hazard scale, of a frailty that no covariate shows (for other distributions, of
+        the like effect on their scale); "auto" is chosen by evidence. Not used where ``direct`` is False, nor for
+        piecewise hazards and mixtures, which are heterogeneous in their own ways.
     n_latent : int
         Dimension of z.
     hidden : tuple of int
@@ -115,7 +117,7 @@ class SurvivalVAE(LatentVariableModel):
     treatment_levels_ : dict of list
         Levels of each treatment column, sorted; for a dose, the doses seen.
     heterogeneity_ : float
-        Standard deviation of the frailty at the start.
+        Standard deviation of the frailty.
     evidence_ : dict of float to float
         Log evidence by heterogeneity, in nats, where it was chosen.
     effective_parameters_ : dict of str to float

@@ -40,8 +40,6 @@ _START_PRECISION = 10.0
 _OUTER, _FIRST, _INNER = 40, 12, 2
 _STEP_TOLERANCE = 1e-3
 _PRECISION_TOLERANCE = 0.05
-#: Quadrature nodes of the heterogeneity that no term explains.
-_NODES = 9
 
 
 @final
@@ -98,7 +96,6 @@ def regress(
     outcome: Floats,
     *,
     components: Floats | None = None,
-    heterogeneity: float = 0.0,
 ) -> Regression:
     r"""Fit a regression with precisions by evidence.
 
@@ -114,9 +111,6 @@ def regress(
         Encoded.
     components : ndarray (n_raw, c), optional
         C; by default the identity.
-    heterogeneity : float
-        Standard deviation s of a normal effect on the first component that no term explains, integrated out:
-        :math:`p(y_i) = \int p(y_i \mid \mathrm{raw}_i + s v C_1)\, N(v; 0, 1)\, dv`.
 
     Returns
     -------
@@ -129,7 +123,7 @@ def regress(
     member = np.array([names.index(label) if label in names else -1 for label in labels])
     precision = np.full(len(names), _START_PRECISION)
     fixed = np.where([label is None for label in labels], _INTERCEPT_PRECISION, _FREE_PRECISION)
-    value_and_slopes = _objective(head, outcome, matrix, heterogeneity)
+    value_and_slopes = _objective(head, outcome, matrix)
     columns = [np.column_stack([np.ones(n), terms])[:, 1 + places[places[:, 0] == c, 1]] for c in range(len(groups))]
     theta = np.zeros(len(labels))
     effective = np.zeros(len(names))
@@ -195,20 +189,14 @@ def _unpack(theta: Floats, places: NDArray[np.intp], shape: tuple[int, ...]) -> 
 _Slopes = Callable[[Floats, bool], tuple[Floats, Floats, Floats]]
 
 
-def _objective(head: Likelihood, outcome: Floats, matrix: Floats, heterogeneity: float) -> _Slopes:
+def _objective(head: Likelihood, outcome: Floats, matrix: Floats) -> _Slopes:
     """The log-likelihood of rows as a function of their components' scores, with exact derivatives."""
     frozen = copy.deepcopy(head).double().requires_grad_(False)
     x = torch.as_tensor(outcome, dtype=torch.float64)[None, None]
     to_raw = torch.as_tensor(matrix, dtype=torch.float64).T
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    shift = torch.as_tensor(heterogeneity * nodes)[None, :, None, None] * to_raw[0]
-    log_w = torch.as_tensor(np.log(weights / weights.sum()))[None, :, None]
 
     def rows(scores: Tensor) -> Tensor:
-        raw = (scores @ to_raw)[None, None]
-        if heterogeneity == 0.0:
-            return frozen.log_prob(raw, x).sum(-1)[0, 0]
-        return torch.logsumexp(frozen.log_prob(raw + shift, x).sum(-1) + log_w, dim=1)[0]
+        return frozen.log_prob((scores @ to_raw)[None, None], x).sum(-1)[0, 0]
 
     def evaluate(scores: Floats, slopes: bool) -> tuple[Floats, Floats, Floats]:
         at = torch.tensor(scores, dtype=torch.float64, requires_grad=slopes)

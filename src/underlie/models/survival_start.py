@@ -18,12 +18,11 @@ from typing import Final, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from underlie.data.surv_encoding import time_scale
 from underlie.distributions import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
 from underlie.distributions.events.choose import hazard_cuts
-from underlie.distributions.events.log_location_scale import LAWS
+from underlie.distributions.events.log_location_scale import LAWS, error_law
 from underlie.models.evidence import Regression, regress
 from underlie.models.time_axis import TimeAxis, clock_axis, population_axis
 
@@ -35,8 +34,6 @@ DISTRIBUTIONS: Final = (*LAWS, "piecewise_exponential", "mixture")
 HETEROGENEITY: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
 #: Rows on which they are compared; more would hardly change which is best.
 _COMPARE_ROWS = 3_000
-#: Largest values of log u on the grid on which a law is inverted.
-_GRID = (-45.0, 12.0, 8_000)
 
 
 @final
@@ -111,7 +108,7 @@ def survival_start(
         Standard deviation of the unexplained effect; None chooses it by evidence.
     """
     tried = (heterogeneity,) if heterogeneity is not None else HETEROGENEITY
-    if distribution == "mixture":  # has its own way to be heterogeneous
+    if distribution not in LAWS:  # these have their own ways to be heterogeneous
         tried = (0.0,)
     evidence: dict[float, float] = {}
     if len(tried) > 1:
@@ -122,11 +119,13 @@ def survival_start(
                 break
     best = max(evidence, key=evidence.__getitem__) if evidence else tried[0]
     axis, head = _on_axis(distribution, baseline, y, best)
-    regression = _regress(head, y, axis, terms, groups, best)
+    regression = _regress(head, y, axis, terms, groups)
     return SurvivalStart(axis, head, components_of(head), regression, best, evidence)
 
 
-def make_head(distribution: str, width: int, event_times: Floats, cuts: Sequence[float] | None = None) -> EventTime:
+def make_head(
+    distribution: str, width: int, event_times: Floats, heterogeneity: float, cuts: Sequence[float] | None = None
+) -> EventTime:
     """The likelihood of encoded outcomes that a name stands for, in the form that this model moves.
 
     Piecewise hazards are cut at ``cuts``, or where the encoded event times say.
@@ -138,7 +137,8 @@ def make_head(distribution: str, width: int, event_times: Floats, cuts: Sequence
     if distribution not in LAWS:
         raise ValueError(f"distribution is {distribution!r}; choose one of {', '.join(map(repr, DISTRIBUTIONS))}.")
     shape = "free" if distribution == "exponential" else "network"
-    return LogLocationScale(distribution, shape, "proportional", width=width)  # type: ignore[arg-type]
+    blur = heterogeneity
+    return LogLocationScale(distribution, shape, "proportional", heterogeneity=blur, width=width)  # type: ignore[arg-type]
 
 
 def components_of(head: EventTime) -> Floats:
@@ -159,37 +159,30 @@ def component_groups(groups: Sequence[str], n_components: int) -> list[list[str 
 
 
 def law_quantile(distribution: str, heterogeneity: float) -> Callable[[Floats], Floats]:
-    """Cumulative hazards to the log u with this cumulative hazard, under the standard law blurred by a normal effect."""
-    law = LAWS.get(distribution, LAWS["weibull"])
-    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-    grid = np.linspace(*_GRID[:2], int(_GRID[2]))
-    shifted = torch.as_tensor(grid[:, None] + heterogeneity * nodes)
-    log_s = logsumexp(law.log_survival(shifted).numpy(), b=weights / weights.sum(), axis=1)
-    log_hazard = np.log(np.maximum(-log_s, 1e-300))
-    return lambda hazard: np.interp(np.log(hazard), log_hazard, grid)
+    """Cumulative hazards to the log u that have them, under the standard law."""
+    law = error_law(distribution if distribution in LAWS else "weibull", heterogeneity)
+    return lambda hazard: law.inverse_log_survival(-torch.as_tensor(hazard, dtype=torch.float64)).numpy()
 
 
 def _evidence(
     distribution: str, baseline: str, y: NDArray[np.void], terms: Floats, groups: Sequence[str], s: float
 ) -> float:
     axis, head = _on_axis(distribution, baseline, y, s)
-    return _regress(head, y, axis, terms, groups, s).log_evidence + float(log_slopes(y, axis).sum())
+    return _regress(head, y, axis, terms, groups).log_evidence + float(log_slopes(y, axis).sum())
 
 
 def _on_axis(distribution: str, baseline: str, y: NDArray[np.void], s: float) -> tuple[TimeAxis, EventTime]:
     axis = clock_axis(time_scale(y)) if baseline == "parametric" else population_axis(y, law_quantile(distribution, s))
     outcome = encode_outcome(y, axis)
-    head = make_head(distribution, outcome.shape[1], outcome[y["event"], 0])
+    head = make_head(distribution, outcome.shape[1], outcome[y["event"], 0], s)
     head.double().start(torch.as_tensor(outcome))
     return axis, head
 
 
-def _regress(
-    head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str], s: float
-) -> Regression:
+def _regress(head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str]) -> Regression:
     components = components_of(head)
     of_components = component_groups(groups, components.shape[1])
-    return regress(head, terms, of_components, encode_outcome(y, axis), components=components, heterogeneity=s)
+    return regress(head, terms, of_components, encode_outcome(y, axis), components=components)
 
 
 def _some_rows(y: NDArray[np.void], most: int) -> NDArray[np.intp]:

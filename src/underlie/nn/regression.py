@@ -82,29 +82,23 @@ def treatment_terms(tau: Tensor, terms: Tensor, modifiers: Tensor) -> Tensor:
 
 @final
 class Outcome(nn.Module):
-    r"""What the likelihood of an outcome needs: a regression, a latent effect, and what a network adds.
+    r"""What the likelihood of an outcome needs: a regression, and what a network adds.
 
-    .. math:: \mathrm{raw} = \mathrm{regression}(\phi, t) + s\, z_M\, C_1 + \mathrm{network}(\phi, t, z)
+    .. math:: \mathrm{raw} = \mathrm{regression}(\phi, t) + \mathrm{network}(\phi, t, z)
 
-    The network's last layer starts at zero: before its first step the model is the regression with a normal effect of
-    standard deviation s that no covariate shows, the last coordinate of z.
+    The network's last layer starts at zero: before its first step the model is the regression.
 
     Parameters
     ----------
     regression : Regression
-    heterogeneity : float
-        s.
     network : MLP
         Of the terms, the treatment's features (where there are any) and z.
     """
 
-    heterogeneity: Tensor
-
-    def __init__(self, regression: Regression, heterogeneity: float, network: MLP) -> None:
+    def __init__(self, regression: Regression, network: MLP) -> None:
         super().__init__()
         self.regression = regression
         self.network = network
-        self.register_buffer("heterogeneity", torch.full((1, 1, 1, 1), heterogeneity))
         last = network.layers[-1]
         with torch.no_grad():
             for p in last.parameters():
@@ -112,8 +106,6 @@ class Outcome(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Terms (R, 1, B, p), t (R, 1, B, k) where there are treatments, z (R, S, B, M) -> (R, S, B, n_raw)."""
-        *shown, z = inputs
-        latent = self.heterogeneity * z[..., -1:] * self.regression.components[:, None, :1]
         added: Tensor = self.network(*inputs)
-        raw: Tensor = self.regression(*shown) + latent + added
+        raw: Tensor = self.regression(*inputs[:-1]) + added
         return raw

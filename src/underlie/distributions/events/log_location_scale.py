@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from underlie.distributions.base import across_rows, fill, lifted, of
 from underlie.distributions.events.base import EventTime, likelihood_terms, log_time, precise
+from underlie.distributions.events.frailty import BlurredLaw
 from underlie.distributions.events.laws import ErrorLaw, ExtremeValue, Logistic, StandardNormalLaw
 from underlie.distributions.events.marginal import maximise, rows_in
 from underlie.distributions.scaling import LogLink, bounded, unbounded
@@ -28,7 +29,14 @@ NAMES: Final = {
     "lognormal": "LogNormal(median {m}, sd of logs 1 / {k})",
     "loglogistic": "LogLogistic(median {m}, shape {k})",
 }
+#: A frailty with a larger standard deviation than this is hardly distinguishable from a cured share.
+MOST_HETEROGENEITY: Final = 5.0
 SHAPE_BOUNDS = (math.log(0.05), math.log(50.0))
+
+
+def error_law(family: str, heterogeneity: float = 0.0) -> ErrorLaw:
+    """The law of ε of a family, blurred by a normal effect of a standard deviation."""
+    return BlurredLaw(LAWS[family], heterogeneity) if heterogeneity else LAWS[family]
 
 
 @final
@@ -70,13 +78,16 @@ class LogLocationScale(EventTime):
     effect : {"acceleration", "proportional"}
         What the network moves: the location of log time, or the level of the log cumulative hazard (of the log odds of
         an event for log-logistic times, of its probit for log-normal ones).
+    heterogeneity : float
+        Standard deviation s of a normal effect on u that nobody sees, integrated out: for the Weibull distribution
+        given it, that of a log-normal frailty. The table then holds given the effect.
     width : {2, 4}
         Columns of the encoded outcome, see `EventTime`.
 
     Raises
     ------
     ValueError
-        If the family, shape, effect or width is not among those named.
+        If the family, shape, effect, heterogeneity or width is not among those named.
 
     References
     ----------
@@ -104,6 +115,7 @@ class LogLocationScale(EventTime):
         shape: Literal["free", "network"] = "free",
         effect: Literal["acceleration", "proportional"] = "acceleration",
         *,
+        heterogeneity: float = 0.0,
         width: int = 2,
     ) -> None:
         if family not in LAWS:
@@ -112,11 +124,14 @@ class LogLocationScale(EventTime):
             raise ValueError(f"shape must be 'free' or 'network', got {shape!r}.")
         if effect not in ("acceleration", "proportional"):
             raise ValueError(f"effect must be 'acceleration' or 'proportional', got {effect!r}.")
+        if not 0.0 <= heterogeneity <= MOST_HETEROGENEITY:
+            raise ValueError(f"heterogeneity must lie between 0 and {MOST_HETEROGENEITY:g}, got {heterogeneity!r}.")
         if family == "exponential" and shape == "network":
             raise ValueError("an exponential time has no shape for the network to give; take family='weibull'.")
         super().__init__(2 if shape == "network" else 1, width)
         self.family, self.shape, self.effect = family, shape, effect
-        self._law = LAWS[family]
+        self.heterogeneity = float(heterogeneity)
+        self._law = error_law(family, heterogeneity)
         self.link = LogLink(1, reach=15.0)
         one = unbounded(torch.zeros(1, 1), *SHAPE_BOUNDS)
         if family != "exponential" and shape == "free":
@@ -164,10 +179,14 @@ class LogLocationScale(EventTime):
 
     def notation(self, parents: str) -> str:
         k = of("k", parents) if self.shape == "network" else "k"
-        return NAMES[self.family].format(m=of("lambda", parents), k=k)
+        name = NAMES[self.family].format(m=of("lambda", parents), k=k)
+        return f"{name} with log-normal frailty (sd {self.heterogeneity:g})" if self.heterogeneity else name
 
     def extra_repr(self) -> str:
-        return f"{self.family!r}, shape={self.shape!r}, effect={self.effect!r}, width={self.width}"
+        return (
+            f"{self.family!r}, shape={self.shape!r}, effect={self.effect!r}, "
+            f"heterogeneity={self.heterogeneity:g}, width={self.width}"
+        )
 
     def _log_survival_and_hazard(self, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         logs, log_k = log_time(t), self.log_shape(raw)
