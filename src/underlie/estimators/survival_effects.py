@@ -82,7 +82,8 @@ def recommend(
     table = _with_interval("gain", gains[chosen, :, rows].T, level)
     advised = np.array([_label(option) for option in options], dtype=object)[chosen]
     confirmed = supported[chosen, rows] & supported[at]
-    table.insert(0, "recommended", np.where(confirmed, advised, None))
+    advised[~confirmed] = None
+    table.insert(0, "recommended", advised)
     table["supported"] = confirmed
     for name in names:
         table[f"survival {name}"] = curves[name].mean(0)
@@ -146,7 +147,7 @@ def _by_replicate(model: SurvivalVAE, X: Any, time: float, treatment: Any, measu
 
 
 def _by_rule(rule: Any, model: SurvivalVAE, X: Any, time: float, option: Any, survival: Floats) -> Floats:
-    """A user's utility of a treatment: a function of (survival probabilities (n,), treatment) to (n,), higher better."""
+    """A user's utility of a treatment, (R, n): a function of (survival probabilities (n,), treatment) to (n,)."""
     found = [np.asarray(rule(s, option), dtype=float) for s in survival]
     for values in found:
         if values.shape != survival.shape[1:] or not np.isfinite(values).all():

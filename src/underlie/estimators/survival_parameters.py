@@ -76,7 +76,7 @@ def plan_of(model: SurvivalVAE) -> Plan:
 
 
 def survival_pace(n: int, model: SurvivalVAE) -> Pace:
-    """Batch size, epochs and patience for n rows; a model without a regression to start from learns as long as a VAE."""
+    """Batch size, epochs and patience for n rows; without a regression to start from, it takes as long as a VAE."""
     usual = Pace.of(n, model.batch_size, model.max_epochs, model.patience)
     if model.objective == "elbo" or not model.direct:
         return usual

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, final
 
 import numpy as np
@@ -162,7 +163,7 @@ class Predictor:
         """Times by which a share p has had the event, (n, n_p)."""
         found = np.empty((len(patients), len(p)))
         for mixture in self.mixtures(patients, len(p)):
-            found[mixture.rows] = self._inverse(lambda u, m=mixture: self._survival(m, u), mixture, p)
+            found[mixture.rows] = self._inverse(partial(self._survival, mixture), mixture, p)
         return found
 
     def quantile_by_replicate(self, patients: Patients, p: float) -> Floats:
@@ -195,8 +196,8 @@ class Predictor:
     def quality(self, patients: Patients, time: float) -> Quality:
         """Effective sample size, Pareto shape, and the error of the survival probability at a time."""
         u = torch.as_tensor(self.axis.encode(np.array([time])), dtype=torch.float32, device=self.device)
-        parts = []
-        for rows, batch in self._batches(patients, 1):
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for _, batch in self._batches(patients, 1):
             weighted = self._query(batch)
             raw = self.model.generative["y"].raw(weighted.batch)
             survival = self.head.log_survival(raw, u).exp()[..., 0]
@@ -205,8 +206,8 @@ class Predictor:
             se = torch.sqrt((w.square() * (survival - mean).square()).sum(1))
             of_mean = torch.sqrt(se.square().sum(0)) / se.shape[0]
             k = weighted.pareto_k()
-            parts.append((rows, weighted.ess().amin(0), k.amax(0), of_mean))
-        join = [np.concatenate([p[i].double().cpu().numpy() for p in parts]) for i in (1, 2, 3)]
+            parts.append((weighted.ess().amin(0), k.amax(0), of_mean))
+        join = [np.concatenate([p[i].double().cpu().numpy() for p in parts]) for i in range(3)]
         return Quality(*join)
 
     # ---- the distributions themselves ----

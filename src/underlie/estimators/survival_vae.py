@@ -505,6 +505,38 @@ class SurvivalVAE(LatentVariableModel):
         measure: Literal["survival", "rmst", "median"] = "survival",
         level: float = 0.95,
     ) -> pd.DataFrame:
+        r"""What a treatment is predicted to change for each patient, in comparison with a control.
+
+        .. math:: P(T > s \mid x, t_1) - P(T > s \mid x, t_0)
+
+        The interval is that of the replicates: each is a draw from the posterior of the regression, with importance-
+        sampling errors of its own, so their spread carries both; R / 2 degrees of freedom, since they come in mirrored
+        pairs. It does not carry what no data can tell: confounding that was not measured.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+            Treatment columns may be left out.
+        time : float
+            s, in the unit of y; the horizon of the restricted mean. Not used for the median.
+        treatment, control : level, dict or array
+            As ``treatment`` of `predict_survival_function`.
+        measure : {"survival", "rmst", "median"}
+            Difference in survival probability, in restricted mean time, or in median time.
+        level : float
+            Of the interval.
+
+        Returns
+        -------
+        DataFrame (n rows)
+            ``effect``, ``lower``, ``upper``; ``treated`` and ``control``, the two numbers compared; ``supported``,
+            whether both treatments were given to patients like this one, with probability p(t | x) of at least .02.
+
+        Raises
+        ------
+        ValueError
+            If the model has no treatments or one replicate only, or an argument cannot be used.
+        """
         self._need_treatments()
         return treatment_effect(self, X, time, treatment, control, measure, level)
 
@@ -518,6 +550,23 @@ class SurvivalVAE(LatentVariableModel):
         measure: Literal["survival", "rmst", "median"] = "survival",
         level: float = 0.95,
     ) -> pd.DataFrame:
+        """Mean effect over the patients of X, as if all were treated and all were not (standardisation).
+
+        Parameters
+        ----------
+        X, time, treatment, control, measure, level
+            As for `treatment_effect`.
+
+        Returns
+        -------
+        DataFrame (1 row)
+            ``effect``, ``lower``, ``upper``, ``treated``, ``control``, ``supported`` (share of patients for whom both
+            treatments are) and ``n``. The patients of X are taken as given: the interval has no part for sampling them.
+
+        References
+        ----------
+        Robins (1986), A new approach to causal inference (the g-formula).
+        """
         self._need_treatments()
         return average_effect(self, X, time, treatment, control, measure, level)
 
@@ -531,12 +580,49 @@ class SurvivalVAE(LatentVariableModel):
         rule: Any = "survival",
         level: float = 0.95,
     ) -> pd.DataFrame:
+        """The treatment that each patient should be offered, by a rule that is stated beforehand.
+
+        The clinicians' rule: leave the control only for the treatment with the largest gain, and only if it gains at
+        least ``min_gain``. A physician may want another time, the restricted mean, or a rule of their own.
+
+        Recommendations are those of a regression on observed covariates (see the class); they are withheld where the
+        data hold too few patients like this one under the treatment or the control.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+        time : float
+            Of the survival probability, or horizon of the restricted mean.
+        min_gain : float
+            Least gain worth a treatment: a probability, or a time for ``rule="rmst"``, or in the unit of the rule.
+        control : level or dict, optional
+            What is given otherwise; by default the first level.
+        rule : {"survival", "rmst"} or callable
+            A function ``rule(survival, treatment)`` of the survival probabilities (n,) at ``time`` under a treatment
+            gives the utility of that treatment to each patient, (n,), higher is better.
+        level : float
+            Of the interval.
+
+        Returns
+        -------
+        DataFrame (n rows)
+            ``recommended`` (missing where not supported), ``gain`` over the control with ``lower`` and ``upper``,
+            ``supported``, and ``survival <treatment>`` for each treatment.
+
+        Raises
+        ------
+        ValueError
+            If the model has no treatments, or a treatment is a dose with more than 12 values.
+        """
         self._need_treatments()
         return recommend(self, X, time, min_gain, control, rule, level)
 
     # ---- latent space and likelihood ----
     def transform(self, X: Any) -> Floats:
-        """Means of q(z | x), averaged over nothing: those of the first replicate, whose axes are its own, (n, n_latent)."""
+        """Means of q(z | x), the outcome not shown to the guide: (n, n_latent).
+
+        They are those of the first replicate: every replicate has latent axes of its own.
+        """
         return self.posterior(X).mean
 
     def posterior(self, X: Any) -> Posterior:

@@ -166,7 +166,8 @@ def regress(
 
 def _layout(groups: Sequence[Sequence[str | None]], p: int) -> tuple[NDArray[np.intp], list[str | None]]:
     """(component, term) of each parameter, term -1 for the intercept, and its group, None for the intercept."""
-    places, labels = [], []
+    places: list[tuple[int, int]] = []
+    labels: list[str | None] = []
     for c, of_component in enumerate(groups):
         if len(of_component) != p:
             raise ValueError(f"groups[{c}] has {len(of_component)} entries for {p} terms.")
@@ -196,7 +197,8 @@ def _objective(head: Likelihood, outcome: Floats, matrix: Floats) -> _Slopes:
     to_raw = torch.as_tensor(matrix, dtype=torch.float64).T
 
     def rows(scores: Tensor) -> Tensor:
-        return frozen.log_prob((scores @ to_raw)[None, None], x).sum(-1)[0, 0]
+        value: Tensor = frozen.log_prob((scores @ to_raw)[None, None], x).sum(-1)[0, 0]
+        return value
 
     def evaluate(scores: Floats, slopes: bool) -> tuple[Floats, Floats, Floats]:
         at = torch.tensor(scores, dtype=torch.float64, requires_grad=slopes)
@@ -218,7 +220,8 @@ def _positive(curvature: Tensor) -> Tensor:
     if symmetric.shape[-1] == 1:
         return symmetric.clamp(min=0.0)
     roots, axes = torch.linalg.eigh(symmetric)
-    return (axes * roots.clamp(min=0.0)[..., None, :]) @ axes.mT
+    nearest: Tensor = (axes * roots.clamp(min=0.0)[..., None, :]) @ axes.mT
+    return nearest
 
 
 @final

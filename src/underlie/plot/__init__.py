@@ -12,6 +12,7 @@ from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
 from underlie.plot.spectrum import scree
+from underlie.plot.survival import survival_calibration, survival_curves
 from underlie.plot.survival_scores import survival_boxplots
 from underlie.plot.training import training_curves
 
@@ -31,5 +32,7 @@ __all__ = [
     "samples_means_sds",
     "scree",
     "survival_boxplots",
+    "survival_calibration",
+    "survival_curves",
     "training_curves",
 ]
