@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from underlie.data import Encoder
@@ -54,8 +54,8 @@ def admissible(X: Any, encoder: Encoder) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is None or NaN."""
-    return value is None or (isinstance(value, numbers.Real) and bool(np.isnan(float(value))))
+    """Whether a cell is None, NaN, or pandas' NA or NaT."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and bool(np.isnan(value)))
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, final
@@ -16,8 +17,12 @@ from underlie.data.rules import Kinds
 from underlie.data.schema import abridge
 from underlie.data.tables import library_of
 from underlie.estimators.admissible import admissible, is_missing, plain
+from underlie.warnings import ExtrapolationWarning, warn
 
 Floats = NDArray[np.float64]
+
+#: From so many rows on, a column that divides them as the event does is no coincidence.
+_MANY = 20
 
 
 @final
@@ -44,6 +49,7 @@ class SurvivalRows:
     def fit(cls, X: Any, treatments: Sequence[str | int], kinds: Kinds) -> Self:
         """Look at X and learn how to encode it; refuses treatments that cannot be learned from."""
         names = column_names(X)
+        treatments = [_as_named(t, names) for t in treatments]
         for t in treatments:
             if t not in names:
                 raise ValueError(f"treatments names {t!r}, but X has the columns {abridge(names)}.")
@@ -52,15 +58,17 @@ class SurvivalRows:
         covariates = [n for n in names if n not in treatments]
         if not covariates:
             raise ValueError("X has no column beside the treatments: there is nothing to predict from.")
-        own = dict(kinds) if isinstance(kinds, Mapping) else {}
+        own = {_as_named(k, names): v for k, v in kinds.items()} if isinstance(kinds, Mapping) else {}
+        if unknown := [k for k in own if k not in names]:
+            raise ValueError(f"kinds names the column(s) {abridge(unknown)}, but X has {abridge(names)}.")
         of_covariates: Kinds = {k: v for k, v in own.items() if k not in treatments} if own else kinds
         covariate_encoder = Encoder.fit(_select(X, covariates, names), _at_positions(of_covariates, covariates, X))
         treatment_encoder = None
         if treatments:
-            table = _select(X, list(treatments), names)
+            table = _seen_levels_only(_select(X, treatments, names))
             _check_treatments(table, treatments)
             of_treatments = {k: v for k, v in own.items() if k in treatments}
-            treatment_encoder = Encoder.fit(table, _at_positions(of_treatments, list(treatments), X) or None)
+            treatment_encoder = Encoder.fit(table, _at_positions(of_treatments, treatments, X) or None)
         return cls(tuple(names), tuple(treatments), covariate_encoder, treatment_encoder)
 
     @property
@@ -70,11 +78,11 @@ class SurvivalRows:
 
     def covariate_table(self, X: Any) -> Any:
         """The covariates of X, in a container like X."""
-        return _select(X, self.covariates, column_names(X))
+        return _select(X, self.covariates, self._names_in(X))
 
     def encode_covariates(self, X: Any) -> Encoded:
         """Encoded covariates; a level that was not there at fit counts as missing, with a warning."""
-        names = column_names(X)
+        names = self._names_in(X)
         absent = [n for n in self.covariates if n not in names]
         if absent:
             raise ValueError(
@@ -90,15 +98,17 @@ class SurvivalRows:
             if treatment is not None:
                 raise ValueError("treatment was given, but the model was fitted without treatments=.")
             return None
-        names = column_names(X)
         if treatment is None:
+            names = self._names_in(X)
             absent = [t for t in self.treatments if t not in names]
             if absent:
                 raise ValueError(f"X lacks the treatment column(s) {abridge(absent)}; give treatment= instead.")
-            table = _select(X, list(self.treatments), names)
+            table = _select(X, self.treatments, names)
             _refuse_missing(table, self.treatments)
             return self.treatment_encoder.encode(table)
         asked = self.levels_asked(treatment, n_rows(X))
+        for name, column in zip(self.treatments, self.treatment_encoder.schema, strict=True):
+            asked[name] = _given_before(asked[name], column, name)
         return self.treatment_encoder.encode(_like_table(X, asked))
 
     def any_treatment(self, n: int) -> Encoded | None:
@@ -121,6 +131,7 @@ class SurvivalRows:
     def levels_asked(self, treatment: Any, n: int) -> dict[str | int, list[Any]]:
         """A treatment as a user writes it, as one level per row and column."""
         if isinstance(treatment, Mapping):
+            treatment = {_as_named(k, self.treatments): v for k, v in treatment.items()}
             unknown = [k for k in treatment if k not in self.treatments]
             missing = [t for t in self.treatments if t not in treatment]
             if unknown or missing:
@@ -135,6 +146,23 @@ class SurvivalRows:
             raise ValueError(f"there are {len(self.treatments)} treatment columns: give treatment={example}.")
         return {self.treatments[0]: _per_row(treatment, n, "treatment")}
 
+    def _names_in(self, X: Any) -> list[str | int]:
+        """Names of the columns of later rows; an array may have all columns, or the covariates alone."""
+        names, known = column_names(X), self.names
+        if library_of(X) is not None:
+            if isinstance(known[0], int):
+                raise ValueError("X is a table, but the model was fitted to an array: give X.to_numpy().")
+            return names
+        if isinstance(known[0], str):
+            raise ValueError(
+                f"X is an array, but the model was fitted to a table: give one with the columns {abridge(known)}."
+            )
+        for expected in (list(known), self.covariates):
+            if len(names) == len(expected):
+                return expected
+        without = f", or {len(self.covariates)} without the treatments" if self.treatments else ""
+        raise ValueError(f"X has {len(names)} columns, but had {len(known)} at fit{without}.")
+
 
 def _some_value(column: Column) -> float:
     """An encoded value that the column can hold."""
@@ -142,10 +170,10 @@ def _some_value(column: Column) -> float:
 
 
 def column_names(X: Any) -> list[str | int]:
-    """Names of the columns of a table, positions for an array; refuses a name that occurs twice."""
-    if library_of(X) is not None:
-        native = getattr(X, "columns", None)
-        names = [str(n) for n in (native if native is not None else nw.from_native(X, eager_only=True).columns)]
+    """Names of the columns of a table as text, positions for an array; refuses a name that occurs twice."""
+    library = library_of(X)
+    if library is not None:
+        names = [str(n) for n in (X.column_names if library == "pyarrow" else X.columns)]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"X has the column(s) {abridge(twice)} twice; rename or drop one of them.")
@@ -167,30 +195,64 @@ def refuse_leaks(X: Any, y: NDArray[np.void]) -> None:
     Raises
     ------
     ValueError
-        If a column of X is the time, or the event, in every row.
+        If a column of X is the time in every row, in any unit, or the event, in any coding.
     """
     for name in column_names(X):
         values = column_values(X, name)
-        if values.dtype.kind not in "biuf" or len(values) != len(y):
+        if len(values) != len(y):
             continue
-        for field in ("time", "event"):
-            if np.array_equal(values.astype(float), y[field].astype(float)):
-                raise ValueError(
-                    f"column {name!r} of X is the {field} of y in every row: the outcome must not be among the "
-                    "covariates. Drop the column."
-                )
+        field = "time" if _tells_time(values, y["time"]) else "event" if _tells_event(values, y["event"]) else None
+        if field:
+            raise ValueError(
+                f"column {name!r} of X is the {field} of y in every row: the outcome must not be among the "
+                "covariates. Drop the column."
+            )
+
+
+def _tells_time(values: NDArray[Any], time: Floats) -> bool:
+    """Whether a column is the time, times a constant."""
+    if values.dtype.kind not in "iuf" or (time == time[0]).all() or not (time > 0).any():
+        return False
+    scaled = values.astype(float)
+    at = int(np.argmax(time))
+    unit = scaled[at] / time[at]
+    return bool(np.isfinite(unit) and unit > 0 and np.allclose(scaled, unit * time, rtol=1e-6, atol=0.0))
+
+
+def _tells_event(values: NDArray[Any], event: NDArray[np.bool_]) -> bool:
+    """Whether a column has two levels, one where the event was seen and the other where it was not."""
+    if event.all() or not event.any():
+        return False
+    if values.dtype.kind in "biuf" and np.array_equal(values.astype(float), event.astype(float)):
+        return True
+    seen = {plain(v) for v in values[event].tolist()}
+    unseen = {plain(v) for v in values[~event].tolist()}
+    # In few rows two levels fall together with the event by chance.
+    return len(event) >= _MANY and len(seen) == len(unseen) == 1 and seen != unseen
 
 
 def column_values(X: Any, name: str | int) -> NDArray[Any]:
     """One column as an array."""
     if library_of(X) is None:
         return np.asarray(X)[:, name]  # type: ignore[index]
-    return np.asarray(nw.from_native(X, eager_only=True)[str(name)].to_numpy())
+    return np.asarray(_frame(X)[str(name)].to_numpy())
+
+
+def _frame(X: Any) -> nw.DataFrame[Any]:
+    """A table whose columns are named by text."""
+    if library_of(X) == "pandas" and not all(isinstance(c, str) for c in X.columns):
+        X = X.set_axis([str(c) for c in X.columns], axis=1)
+    return nw.from_native(X, eager_only=True)
+
+
+def _as_named(name: Any, names: Sequence[str | int]) -> Any:
+    """A column as the names spell it: those of tables are text, even where pandas has whole numbers."""
+    return str(name) if isinstance(name, (int, np.integer)) and name not in names and str(name) in names else name
 
 
 def _select(X: Any, chosen: Sequence[str | int], names: Sequence[str | int]) -> Any:
     if library_of(X) is not None:
-        return nw.from_native(X, eager_only=True).select([str(c) for c in chosen]).to_native()
+        return _frame(X).select([str(c) for c in chosen]).to_native()
     return np.asarray(X)[:, [names.index(c) for c in chosen]]
 
 
@@ -198,7 +260,51 @@ def _at_positions(kinds: Kinds, chosen: Sequence[str | int], X: Any) -> Kinds:
     """Kinds by position in the parted array, where X is an array."""
     if library_of(X) is not None or not isinstance(kinds, Mapping):
         return kinds
-    return {chosen.index(k): v for k, v in kinds.items() if k in chosen}
+    return {chosen.index(k): v for k, v in kinds.items()}
+
+
+def _seen_levels_only(table: Any) -> Any:
+    """The table without declared categories that no row has: nothing is known of such a treatment."""
+    if library_of(table) == "pandas":
+        unused = {c: s.cat.remove_unused_categories() for c, s in table.items() if s.dtype.name == "category"}
+        return table.assign(**unused)
+    if library_of(table) == "polars":
+        frame = nw.from_native(table, eager_only=True)
+        for name, dtype in frame.schema.items():
+            if isinstance(dtype, nw.Enum):
+                present = set(frame[name].to_list())
+                seen = nw.Enum([level for level in dtype.categories if level in present])
+                frame = frame.with_columns(nw.col(name).cast(nw.String).cast(seen))
+        return frame.to_native()
+    return table
+
+
+def _given_before(asked: list[Any], column: Column, name: str | int) -> list[Any]:
+    """Treatments asked for as the schema spells them; refuses levels that nobody was given."""
+    if absent := [i for i, v in enumerate(asked) if is_missing(v)]:
+        raise ValueError(f"treatment asked for in {name!r} is missing for row(s) {abridge(absent)}.")
+    if column.levels is not None:
+        levels = {level: level for level in column.levels}
+        wrong = [i for i, v in enumerate(asked) if v not in levels]
+        if wrong:
+            raise ValueError(
+                f"treatment {asked[wrong[0]]!r}, asked for in row(s) {abridge(wrong)}, was never given in column "
+                f"{name!r} at fit: choose one of {abridge([repr(v) for v in column.levels])}."
+            )
+        return [levels[v] for v in asked]
+    for i, v in enumerate(asked):
+        if not isinstance(v, numbers.Real) or not np.isfinite(float(v)):
+            raise ValueError(f"treatment {v!r}, asked for in row {i}, is no finite number, but {name!r} is a dose.")
+    low, high = column.low, column.high
+    if low is not None and high is not None:
+        beyond = [i for i, v in enumerate(asked) if not low <= v <= high]
+        if beyond:
+            warn(
+                f"the dose {asked[beyond[0]]:g}, asked for in row(s) {abridge(beyond)}, is outside those given in "
+                f"{name!r} at fit, {low:g} to {high:g}: the prediction extrapolates.",
+                ExtrapolationWarning,
+            )
+    return asked
 
 
 def _check_treatments(table: Any, treatments: Sequence[str | int]) -> None:

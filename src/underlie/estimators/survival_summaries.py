@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 Curves = Callable[[Floats], Floats]
 
 _GRID = 200
+#: Of the exponent with which a tail falls, found from survival in single precision.
+_EXPONENT_ERROR = 1e-3
 
 
 def checked_times(times: Any, name: str = "times") -> Floats:
@@ -49,12 +51,21 @@ def restricted_mean(curves: Curves, axis: TimeAxis, horizon: float) -> Floats:
 
 
 def expectation(curves: Curves, axis: TimeAxis, follow_up: float) -> tuple[Floats, Floats]:
-    """E[T] and the share of it that lies beyond the end of follow-up, by integration in log time."""
+    """E[T] and the share of it that lies beyond the end of follow-up, by integration in log time.
+
+    Beyond the last node S falls as a power of time, with the exponent that it has there: E[T] is infinite where that
+    is not above 1.
+    """
     inside = restricted_mean(curves, axis, follow_up)
     nodes = np.geomspace(follow_up, follow_up * 1e5, _GRID)
-    survival = curves(nodes)
+    survival = np.asarray(curves(nodes), dtype=float)
     beyond = np.trapezoid(survival * nodes, np.log(nodes), axis=-1)
-    total = inside + np.where(survival[..., -1] > 1e-7, np.inf, beyond)
+    before, end = np.maximum(survival[..., -2], 1e-300), np.maximum(survival[..., -1], 1e-300)
+    exponent = np.log(before / end) / np.log(nodes[-1] / nodes[-2])
+    left = end * nodes[-1]
+    finite = exponent > 1.0 + _EXPONENT_ERROR
+    tail = np.where(finite, left / np.where(finite, exponent - 1.0, 1.0), np.inf)
+    total = inside + beyond + np.where(left < 1e-6 * inside, 0.0, tail)
     return total, 1.0 - inside / total
 
 

@@ -60,9 +60,10 @@ class ColumnTerms:
 @final
 @dataclass(frozen=True)
 class AdditiveBasis:
-    """Encoded rows to the terms of an additive regression, each of mean 0 and variance 1 over the rows it was made of.
+    """Encoded rows to the terms of an additive regression.
 
-    Missing cells have the value 0 in the terms of their column, and a term of their own where enough rows miss it.
+    Each term has mean 0 and variance 1 over those of the rows it was made of in which its column is observed. Missing
+    cells have the value 0 in the terms of their column, and a term of their own where enough rows miss it.
 
     Attributes
     ----------
@@ -127,7 +128,9 @@ def _evaluate(terms: ColumnTerms, encoded: Encoded) -> Floats:
     x = encoded.values[:, terms.column]
     seen = np.ones(len(x), dtype=bool) if encoded.observed is None else encoded.observed[:, terms.column]
     table, knots = np.asarray(terms.table), np.asarray(terms.knots)
-    if terms.levels:
+    if not terms.groups:
+        block = np.zeros((len(x), 0))
+    elif terms.levels:
         indicator = (x[:, None] == knots).astype(float)
         block = indicator @ table + (1.0 - indicator.sum(1, keepdims=True)) * _elsewhere(terms)
     else:
@@ -150,11 +153,9 @@ def _elsewhere(terms: ColumnTerms) -> Floats:
 def _levels(column: int, x: Floats, seen: NDArray[np.bool_]) -> ColumnTerms | None:
     """One standardised indicator per level that enough rows have; of two levels, one indicator says all."""
     levels, counts = np.unique(x[seen], return_counts=True)
-    kept = levels[counts >= _FEW] if (counts >= _FEW).any() else levels
-    if len(levels) < 2:
-        kept = levels[:0]
-    elif len(levels) == 2:
-        kept = levels[1:]
+    kept = levels[(counts >= _FEW) & (counts <= counts.sum() - _FEW)]
+    if len(levels) == 2:
+        kept = kept[1:]
     missing = _missingness(seen)
     if not len(kept) and missing is None:
         return None

@@ -115,4 +115,5 @@ def _mapped(value: Floats, source: Floats, target: Floats) -> Floats:
     final_slope = (target[-1] - target[-2]) / (source[-1] - source[-2])
     found = np.where(low, target[0] + first * (log_v - source[0]), found)
     found = np.where(high, target[-1] + final_slope * (log_v - source[-1]), found)
-    return np.where(positive, np.exp(np.minimum(found, 700.0)), 0.0)
+    found = np.where(np.isposinf(value), np.inf, np.exp(np.minimum(found, 700.0)))
+    return np.where(positive, found, 0.0)
