@@ -21,8 +21,8 @@ from underlie.models.time_axis import TimeAxis
 
 Floats = NDArray[np.float64]
 
-#: Numbers per chunk: rows x draws x replicates x times.
-_CHUNK = 1 << 24
+#: Numbers per chunk, rows x draws x the larger of times and network widths: what a processor keeps near.
+_CHUNK = 1 << 21
 #: Log encoded times between which quantiles are sought, and halvings of that range: to 1e-6 of the time.
 _FARTHEST, _BISECTIONS = 40.0, 27
 

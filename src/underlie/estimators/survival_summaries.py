@@ -46,8 +46,7 @@ def restricted_mean(curves: Curves, axis: TimeAxis, horizon: float) -> Floats:
     if horizon == 0.0:
         return np.asarray(curves(np.array([0.0])))[..., 0] * 0.0
     nodes = _nodes(axis, 0.0, horizon)
-    integral: Floats = np.trapezoid(curves(nodes), nodes, axis=-1)
-    return integral
+    return np.asarray(np.trapezoid(curves(nodes), nodes, axis=-1))
 
 
 def expectation(curves: Curves, axis: TimeAxis, follow_up: float) -> tuple[Floats, Floats]:

@@ -182,7 +182,7 @@ class SurvivalVAE(LatentVariableModel):
         alpha: float = 1.0,
         objective: Literal["predictive", "elbo"] = "predictive",
         n_draws: int = 4,
-        n_importance: int = 32,
+        n_importance: int = 16,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 2e-3,
