@@ -146,7 +146,7 @@ def _elsewhere(terms: ColumnTerms) -> Floats:
     """The value of each level's indicator at another level: that off the diagonal of its table."""
     table = np.asarray(terms.table)
     if len(table) == 1:  # an indicator of mean m and variance m (1 - m), of which only the value at 1 is kept
-        return -1.0 / table[0]
+        return np.asarray(-1.0 / table[0])
     return np.asarray([table[(j + 1) % len(table), j] for j in range(len(table))])
 
 
