@@ -1,37 +1,36 @@
-"""The demonstration: two real data sets, several models, one report. Everything here uses only what users can "
-"call."""
+"""The demonstration: real data, several models, one report. Everything here uses only what users can call."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
 import typer
-from rich.console import Console
 
 from underlie.cli.demo_digits import digits_part
-from underlie.cli.demo_part import Part, Say
+from underlie.cli.demo_part import Part
 from underlie.cli.demo_patients import patients_part
+from underlie.cli.demo_survival import survival_part
 from underlie.cli.errors import BadInput
+from underlie.cli.progress import progress, recorded
 from underlie.cli.terminal import print_table
 from underlie.report import Alert, Report, provenance, write_report
 from underlie.warnings import UnderlieWarning
 
 _LEAD = (
-    "Real data that come with the Python packages, fitted with default settings: 1,797 images of handwritten "
-    "digits, and "
-    "686 breast cancer patients of the German Breast Cancer Study Group with numbers, counts and categories. "
-    "All models "
-    "were judged on what they had not seen."
+    "Real data that come with the Python packages, fitted with default settings: 1,797 images of handwritten digits; "
+    "686 breast cancer patients of the German Breast Cancer Study Group, whose table has numbers, counts and "
+    "categories; and what became of them, with hormone therapy or without. All models were judged on what they had not "
+    "seen."
 )
 
 
 def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | None = None) -> Path:
-    """Fit and compare models on digits and patients; write report.html and report.json into ``out``.
+    """Fit and compare models on digits, patients and their survival; write report.html and report.json into ``out``.
 
     Parameters
     ----------
@@ -55,14 +54,12 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
     started = time.perf_counter()
-    with _progress(quiet) as say:
-        (digits, of_digits), (patients, of_patients) = (
-            _recorded(part, seed, say) for part in (digits_part, patients_part)
-        )
+    with progress(quiet) as say:
+        made_of = [recorded(partial(part, seed, say)) for part in (digits_part, patients_part, survival_part)]
         say("writing the report")
-        alerts = (*_alerts("Digits", of_digits), *_alerts("Patients", of_patients))
+        parts = [part for part, _ in made_of]
+        alerts = tuple(alert for part, messages in made_of for alert in _alerts(part.name.capitalize(), messages))
         made = provenance(command=command, seed=seed, seconds=time.perf_counter() - started)
-        parts = (digits, patients)
         page = write_report(_report(parts, alerts, made), out)
     for alert in alerts:
         warnings.warn(f"{alert.title}: {alert.text}", UnderlieWarning, stacklevel=2)
@@ -71,14 +68,6 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
             print_table(part.result)
         typer.echo(f"report  {page.resolve()}  ({time.perf_counter() - started:.0f} s)")
     return page
-
-
-def _recorded(part: Callable[[int, Say], Part], seed: int, say: Say) -> tuple[Part, list[str]]:
-    """A part of the demonstration, and the warnings of this package on the way, each once."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UnderlieWarning)
-        made = part(seed, say)
-    return made, list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UnderlieWarning)))
 
 
 def _alerts(title: str, messages: Sequence[str]) -> list[Alert]:
@@ -95,24 +84,3 @@ def _report(parts: Sequence[Part], alerts: tuple[Alert, ...], made: dict[str, ob
         provenance=made,
         facts={part.name: part.facts for part in parts},
     )
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Say]:
-    """What is being done: a moving line on a terminal, plain lines elsewhere, nothing when quiet."""
-    console = Console(stderr=True)
-    if quiet:
-        yield _silent
-    elif console.is_terminal:
-        with console.status("starting") as status:
-            yield _updater(status.update)
-    else:
-        yield _updater(lambda text: typer.echo(text, err=True))
-
-
-def _updater(show: Callable[[str], None]) -> Say:
-    return lambda text: show(f"{text} …")
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""

@@ -1,15 +1,14 @@
-"""What each half of the demonstration hands over."""
+"""What each part of the demonstration hands over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from underlie.cli.progress import Say
 from underlie.report.document import Section, Table
 
-#: told what is being done now
-Say = Callable[[str], None]
+__all__ = ["Part", "Say"]
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,9 @@ def survival_calibration(
     horizons = {one.horizon for one in results.values()}
     if len(horizons) != 1:
         raise ValueError(
-            f"result must be of one horizon, got {sorted(horizons)}" if horizons else "result is empty; give at least one"
+            f"result must be of one horizon, got {sorted(horizons)}"
+            if horizons
+            else "result is empty; give at least one"
         )
     ax = axes_or_new(ax, (6.0, 5.2))
     ends = 0.0
@@ -249,7 +251,7 @@ def _named_treatments(model: Any, treatments: Sequence[Any] | Mapping[str, Any] 
         return {"": None}
     if not 1 <= len(found) <= _MOST_TREATMENTS:
         raise ValueError(
-            f"treatments: {len(found)} curves cannot be told apart; name 1 to {_MOST_TREATMENTS} of them, treatments=[...]"
+            f"treatments: {len(found)} curves cannot be told apart; name at most {_MOST_TREATMENTS}, treatments=[...]"
         )
     return found
 
@@ -258,7 +260,9 @@ def _times(model: Any, times: ArrayLike | None) -> Array:
     if times is None:
         end = getattr(model, "follow_up_", None)
         if end is None:
-            raise ValueError(f"times must be given: {type(model).__name__} does not say how long its rows were followed")
+            raise ValueError(
+                f"times must be given: {type(model).__name__} does not say how long its rows were followed"
+            )
         return np.linspace(0.0, float(end), _N_TIMES)
     grid = np.asarray(times, dtype=np.float64)
     if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
@@ -313,7 +317,9 @@ def _draw(ax: Axes, times: Array, curves: list[_Curve], horizon: float | None) -
     for i, (curve, colour) in enumerate(zip(curves, palette(len(curves)), strict=True)):
         line = _LINES[i % len(_LINES)]
         ax.fill_between(times, curve.lower, curve.upper, color=colour, alpha=0.13, linewidth=0, zorder=2)
-        ax.plot(times, curve.value, color=colour, linestyle=line, linewidth=2, label=curve.name or "predicted", zorder=3)
+        ax.plot(
+            times, curve.value, color=colour, linestyle=line, linewidth=2, label=curve.name or "predicted", zorder=3
+        )
     if horizon is not None:
         ax.axvline(horizon, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _write_down(ax, horizon, [float(np.interp(horizon, times, curve.value)) for curve in curves])
@@ -361,7 +367,9 @@ def _draw_observed(
         groups = {}
         for arm, received in enumerate(arms.levels):
             said = option_name(received)
-            place = next((i for i, name in enumerate(names) if name in (said, f"{model.treatments_[0]} = {said}")), None)
+            place = next(
+                (i for i, name in enumerate(names) if name in (said, f"{model.treatments_[0]} = {said}")), None
+            )
             if place is not None:
                 rows = arms.rows(arm)
                 groups[f"Kaplan-Meier of {len(rows)} given {said}"] = (rows, palette(len(names))[place])
@@ -369,7 +377,9 @@ def _draw_observed(
         curve = survival_curve(Outcome(outcome.event[rows], outcome.time[rows]))
         at = np.append(np.concatenate([[0.0], curve.times]), min(float(outcome.time[rows].max()), float(grid[-1])))
         at = at[at <= grid[-1]]
-        ax.step(at / per_unit, curve.at(at), where="post", color=colour, linewidth=0.9, alpha=0.9, label=name, zorder=2.5)
+        ax.step(
+            at / per_unit, curve.at(at), where="post", color=colour, linewidth=0.9, alpha=0.9, label=name, zorder=2.5
+        )
 
 
 def _legend(figure: Figure, axes: list[Axes]) -> None:
@@ -380,4 +390,6 @@ def _legend(figure: Figure, axes: list[Axes]) -> None:
         columns = min(len(handles), 2)
         axes[0].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=9)
     else:
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=min(len(handles), 4), fontsize=9)
+        figure.legend(
+            handles, labels, frameon=False, loc="outside upper center", ncols=min(len(handles), 4), fontsize=9
+        )

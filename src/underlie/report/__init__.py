@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from underlie.report.comparison import comparison_table
-from underlie.report.document import Alert, Column, Estimate, Figure, Report, Section, Table, table
+from underlie.report.document import Alert, Column, Estimate, Figure, Interval, Report, Section, Table, table
 from underlie.report.images import picture
 from underlie.report.layout import report_from_summary
 from underlie.report.provenance import provenance
@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "Column",
     "Estimate",
+    "Interval",
     "Figure",
     "Alert",
     "summarize",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 Level = Literal["error", "warning", "note"]
-CellKind = Literal["text", "integer", "number", "percent", "estimate"]
+CellKind = Literal["text", "integer", "number", "percent", "estimate", "interval"]
 
 FORMAT = "underlie-report/1"
 
@@ -26,7 +26,16 @@ class Estimate:
     se: float | None = None
 
 
-Cell = str | int | float | None | Estimate
+@dataclass(frozen=True)
+class Interval:
+    """A number with the ends of its interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+Cell = str | int | float | None | Estimate | Interval
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,11 @@ def table(caption: str, columns: Iterable[Column], rows: Iterable[Iterable[Cell]
 
 
 def _finite(cell: Cell) -> Cell:
+    if isinstance(cell, Interval):
+        ends = (float(cell.value), float(cell.lower), float(cell.upper))
+        if not math.isfinite(ends[0]):
+            return None
+        return Interval(*ends) if all(map(math.isfinite, ends)) else Estimate(ends[0])
     if isinstance(cell, Estimate):
         if not math.isfinite(cell.value):
             return None
@@ -179,11 +193,17 @@ def _finite(cell: Cell) -> Cell:
 
 
 def _cell_to_json(cell: Cell) -> Any:
+    if isinstance(cell, Interval):
+        return {"value": cell.value, "lower": cell.lower, "upper": cell.upper}
     return {"value": cell.value, "se": cell.se} if isinstance(cell, Estimate) else cell
 
 
 def _cell_from_json(cell: Any) -> Cell:
-    return Estimate(cell["value"], cell["se"]) if isinstance(cell, dict) else cell
+    if not isinstance(cell, dict):
+        return cell
+    if "lower" in cell:
+        return Interval(cell["value"], cell["lower"], cell["upper"])
+    return Estimate(cell["value"], cell["se"])
 
 
 def _block_to_json(block: Block) -> Json:

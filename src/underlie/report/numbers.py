@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from underlie.report.document import Cell, Column, Estimate
+from underlie.report.document import Cell, Column, Estimate, Interval
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNIFICANT = 4
@@ -22,11 +22,13 @@ def format_column(column: Column, cells: Sequence[Cell]) -> list[str]:
 
     Examples
     --------
-    >>> from underlie.report.document import Column, Estimate
+    >>> from underlie.report.document import Column, Estimate, Interval
     >>> format_column(Column("nats", "estimate"), [Estimate(-12.3456, 0.0312), Estimate(-9.1, 0.05)])
     ['−12.346 ± 0.031', '−9.100 ± 0.050']
     >>> format_column(Column("rows", "integer"), [1797, None])
     ['1,797', '–']
+    >>> format_column(Column("gain", "interval"), [Interval(12.34, -1.2, 25.9), Interval(5.0, 1.0, 9.0)])
+    ['12.3 (−1.2 to 25.9)', '5.0 (1.0 to 9.0)']
     """
     if column.kind == "text":
         return [_EMPTY if cell is None else str(cell) for cell in cells]
@@ -68,7 +70,7 @@ def best_rows(column: Column, cells: Sequence[Cell]) -> set[int]:
 
 
 def _number(cell: Cell) -> float:
-    if isinstance(cell, Estimate):
+    if isinstance(cell, Estimate | Interval):
         return cell.value
     if cell is None or isinstance(cell, str):
         raise TypeError(f"a number was expected in this column, got {cell!r}")
@@ -78,7 +80,7 @@ def _number(cell: Cell) -> float:
 def _decimals(column: Column, cells: Sequence[Cell]) -> int:
     if column.decimals is not None:
         return column.decimals
-    errors = sorted(cell.se for cell in cells if isinstance(cell, Estimate) and cell.se)
+    errors = sorted(_errors(cells))
     if errors:
         return min(6, max(0, 1 - _magnitude(errors[(len(errors) - 1) // 2])))
     values = sorted(abs(_number(cell)) for cell in cells if cell is not None and _number(cell) != 0)
@@ -87,9 +89,15 @@ def _decimals(column: Column, cells: Sequence[Cell]) -> int:
     return min(6, max(0, _SIGNIFICANT - 1 - _magnitude(values[(len(values) - 1) // 2])))
 
 
+def _errors(cells: Sequence[Cell]) -> list[float]:
+    """Standard errors of the cells that have one; of an interval that of a normal estimate at 95 %."""
+    errors = [cell.se for cell in cells if isinstance(cell, Estimate) and cell.se]
+    return errors + [(c.upper - c.lower) / 3.92 for c in cells if isinstance(c, Interval) and c.upper > c.lower]
+
+
 def _spans_too_much(cells: Sequence[Cell]) -> bool:
     """Whether one number of decimals cannot serve all cells; where there are standard errors, they decide."""
-    errors = [cell.se for cell in cells if isinstance(cell, Estimate) and cell.se]
+    errors = _errors(cells)
     sizes = errors or [abs(_number(cell)) for cell in cells if cell is not None and _number(cell) != 0]
     return bool(sizes) and (max(sizes) / min(sizes) > _WIDEST_RANGE or max(sizes) >= 1e9 or max(sizes) < 1e-4)
 
@@ -97,6 +105,12 @@ def _spans_too_much(cells: Sequence[Cell]) -> bool:
 def _with_error(cell: Cell, decimals: int | None) -> str:
     if cell is None:
         return _EMPTY
+    if isinstance(cell, Interval):
+        texts = [
+            format_number(number) if decimals is None else _sign(f"{number:,.{decimals}f}")
+            for number in (cell.value, cell.lower, cell.upper)
+        ]
+        return f"{texts[0]} ({texts[1]} to {texts[2]})"
     written = [_number(cell)] + ([cell.se] if isinstance(cell, Estimate) and cell.se is not None else [])
     if decimals is None:
         return " ± ".join(format_number(number) for number in written)
