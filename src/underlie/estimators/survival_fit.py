@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from underlie.models.survival_start import SurvivalStart, encode_outcome, surviv
 from underlie.models.survival_vae import survival_vae
 
 Floats = NDArray[np.float64]
+
+#: Draws of the regression's coefficients with which each trained replicate predicts; an even number.
+DRAWS_PER_REPLICATE: Final = 4
 
 
 @final
@@ -151,25 +154,28 @@ def build(plan: Plan, parts: Parts, n_terms: int, generator: torch.Generator) ->
 
 
 @torch.no_grad()
-def spread_over_posterior(model: LatentModel, parts: Parts, seeds: Sequence[int]) -> None:
-    """Move each replicate's regression from the posterior mode to its own draw, in mirrored pairs.
+def spread_over_posterior(model: LatentModel, parts: Parts, seeds: Sequence[int]) -> LatentModel:
+    """The ensemble that predicts: each trained network several times over, with its own draw of the regression each.
 
-    The networks are trained with all replicates at the mode: they learn what the regression lacks, not what a draw
-    lacks. A pair's mean is the mode, so that the mean over replicates is not off by the luck of the draw; one replicate
-    alone, or the last of an odd number, stays at the mode.
+    The networks are trained with all replicates at the posterior mode: they learn what the regression lacks, not what
+    a draw lacks. The draws come in mirrored pairs, whose mean is the mode, so that the mean over members is not off by
+    the luck of the draw. One replicate alone, and a model without a regression, is left as it is.
     """
-    outcome = model.generative["y"].net
-    if not isinstance(outcome, unn.Outcome):
-        return
-    n_terms, regression = outcome.regression.weight.shape[1], parts.start.regression
-    for r in range(len(seeds) - len(seeds) % 2):
-        drawn = regression.draw(np.random.default_rng(seeds[r - r % 2]))
-        intercept, weight = drawn if r % 2 == 0 else regression.mirrored(drawn)
+    if len(seeds) == 1 or not isinstance(model.generative["y"].net, unn.Outcome):
+        return model
+    members = unn.take(model, list(range(len(seeds))) * DRAWS_PER_REPLICATE)
+    outcome = members.generative["y"].net
+    assert isinstance(outcome, unn.Outcome)
+    n_terms, start = outcome.regression.weight.shape[1], parts.start.regression
+    # Half as many draws as members; replicate r seeds those of its own places.
+    draws = [start.draw(g) for g in map(np.random.default_rng, seeds) for _ in range(DRAWS_PER_REPLICATE // 2)]
+    for m, (intercept, weight) in enumerate(draw for d in draws for draw in (d, start.mirrored(d))):
         own = _regression(parts, n_terms, intercept, weight)
-        outcome.regression.intercept[r : r + 1] = own.intercept
-        outcome.regression.weight[r : r + 1] = own.weight
+        outcome.regression.intercept[m : m + 1] = own.intercept
+        outcome.regression.weight[m : m + 1] = own.weight
         if own.treatment is not None and outcome.regression.treatment is not None:
-            outcome.regression.treatment[r : r + 1] = own.treatment
+            outcome.regression.treatment[m : m + 1] = own.treatment
+    return members
 
 
 def train_survival(
@@ -186,8 +192,7 @@ def train_survival(
     judge = elbo if plan.objective == "elbo" else partial(predictive, target="y")
     make = partial(build, plan, parts, patients.terms.shape[1])
     trained = train(make, objective, rows, settings, seeds, "SurvivalVAE", judge)
-    spread_over_posterior(trained.model, parts, seeds)
-    return trained
+    return replace(trained, model=spread_over_posterior(trained.model, parts, seeds))
 
 
 def _treatment_parts(

@@ -24,9 +24,9 @@ _MOST_STEPS = 600
 
 def check_parameters(model: SurvivalVAE) -> None:
     """Refuse parameters that cannot be used, before any work."""
-    for name in ("n_latent", "n_replicates", "n_draws", "n_importance"):
+    for name in ("n_latent", "n_replicates", "n_draws"):
         checked_count(getattr(model, name), name)
-    for name in ("max_epochs", "batch_size", "patience"):
+    for name in ("max_epochs", "batch_size", "patience", "n_importance"):
         if getattr(model, name) != "auto":
             checked_count(getattr(model, name), name)
     check_widths(model.hidden, "hidden")

@@ -52,6 +52,7 @@ def state_of(model: SurvivalVAE) -> tuple[dict[str, Any], dict[str, Any]]:
         "treatment_likelihoods": parts.t_likelihoods,
         "with_mask": parts.with_mask,
         "width": head.width,
+        "n_members": model._predictor.n_replicates,
         "cuts": list(head.cuts) if isinstance(head, PiecewiseExponential) else None,
         "axis": [model._axis.log_time, model._axis.log_encoded],
         "modifiers": None if parts.treatment is None else parts.treatment.modifiers,
@@ -72,7 +73,8 @@ def restore_state(model: SurvivalVAE, state: dict[str, Any], arrays: dict[str, A
     model._basis = AdditiveBasis.from_json(state["basis"])
     model._parts = _blank_parts(model, state, encoder)
     plan, n_terms = plan_of(model), len(model._basis)
-    blank = [build(plan, model._parts, n_terms, torch.Generator().manual_seed(0)) for _ in range(model.n_replicates)]
+    generator = torch.Generator().manual_seed(0)
+    blank = [build(plan, model._parts, n_terms, generator) for _ in range(int(state["n_members"]))]
     stacked = unn.stack(blank).eval()
     unn.fill(stacked, arrays)
     model._settle(stacked, model._parts.start)

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from underlie.data.surv import as_surv
 from underlie.data.surv_encoding import check_fittable, without_zero_times
 from underlie.engine import Settings
-from underlie.estimators.base import LatentVariableModel, Posterior, as_generator
+from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
 from underlie.estimators.feeding import torch_device
 from underlie.estimators.parameters import undone_on_error
 from underlie.estimators.survival_effects import average_effect, propensities, recommend, treatment_effect
@@ -58,8 +58,8 @@ class SurvivalVAE(LatentVariableModel):
     For the Weibull distribution with k = 1 this is Cox's regression, with a log-normal frailty in
     :math:`S_\varepsilon`. The fit starts at a
     regression on lines, normal scores, smooth departures and levels of the columns, all shrunk as far as the evidence
-    says; networks then learn what the regression lacks, and stop when held-out rows stop gaining. Replicates begin at
-    draws of the regression's posterior and their predictions are averaged. Nothing is left to tune.
+    says; networks then learn what the regression lacks, and stop when held-out rows stop gaining. Predictions are
+    averaged over networks and over draws of the regression's posterior. Nothing is left to tune.
 
     Effects of treatments are those of a regression on observed covariates: they are causal only if treatment was
     randomised, or if the covariates hold everything that both treatment and outcome depend on. No model can check this
@@ -84,15 +84,17 @@ class SurvivalVAE(LatentVariableModel):
     hidden : tuple of int
         Widths of hidden layers of all networks.
     n_replicates : int
-        Models trained side by side and averaged; their spread gives intervals.
+        Networks trained side by side. Each predicts with four draws of the regression's posterior; the ensemble of all
+        is averaged, and its spread gives intervals.
     alpha : float
         Weight of the evidence lower bound beside the predictive log-likelihood. 0 is a supervised network.
     objective : {"predictive", "elbo"}
         "elbo" is the original model's own objective.
     n_draws : int
         Draws of z per row and training step.
-    n_importance : int
-        Draws of z per row and replicate in predictions.
+    n_importance : int or "auto"
+        Draws of z per row and member of the ensemble in predictions; "auto" is 4, or 64 where there is no ensemble or
+        ``direct`` is False.
     max_epochs, batch_size, learning_rate, patience, valid_fraction, activation
         As in `VAE`.
     likelihood : str or dict
@@ -182,7 +184,7 @@ class SurvivalVAE(LatentVariableModel):
         alpha: float = 1.0,
         objective: Literal["predictive", "elbo"] = "predictive",
         n_draws: int = 4,
-        n_importance: int = 16,
+        n_importance: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 2e-3,
@@ -304,7 +306,7 @@ class SurvivalVAE(LatentVariableModel):
         self.model_ = model
         self.generative_, self.inference_ = model.generative, model.inference
         self._axis = start.axis
-        self._predictor = Predictor(model, start.axis, self.n_importance, seed=0)
+        self._predictor = Predictor(model, start.axis, self._draws(self.n_importance), seed=0)
 
     # ---- prediction ----
     def predict_survival_function(
@@ -334,7 +336,7 @@ class SurvivalVAE(LatentVariableModel):
             Where z is drawn from: q(z | x), or p(z) with weights p(x | z) as in the original paper, which needs many
             more draws.
         n_importance : int, optional
-            Draws per row and replicate; by default that of the estimator.
+            Draws per row and member of the ensemble; by default that of the estimator.
 
         Returns
         -------
@@ -679,9 +681,16 @@ class SurvivalVAE(LatentVariableModel):
     def _predictor_with(self, proposal: Proposal, n_importance: int | None) -> Predictor:
         if proposal not in ("guide", "prior"):
             raise ValueError(f"proposal must be 'guide' or 'prior', got {proposal!r}.")
-        if proposal == "guide" and n_importance in (None, self._predictor.n_draws):
+        n_draws = self._predictor.n_draws if n_importance is None else checked_count(n_importance, "n_importance")
+        if proposal == "guide" and n_draws == self._predictor.n_draws:
             return self._predictor
-        return Predictor(self.model_, self._axis, n_importance or self.n_importance, seed=0, proposal=proposal)
+        return Predictor(self.model_, self._axis, n_draws, seed=0, proposal=proposal)
+
+    def _draws(self, n_importance: int | str) -> int:
+        """Draws of z per row and member: few where the covariates also act directly and many members share them."""
+        if n_importance != "auto":
+            return int(n_importance)
+        return 4 if self.direct and self.n_replicates > 1 else 64
 
     def _warn_beyond(self, times: Floats) -> None:
         if (times > self.follow_up_).any():
