@@ -294,8 +294,8 @@ def _set_table(sets: pd.DataFrame, title: str) -> Table:
     for name, s in sets.iterrows():
         shown.add_row(
             str(name), f"{s['n']:.0f}", f"{s['events']:.0f}", f"{s['splits']:.0f}", f"{s['ibs_cox']:.4f}",
-            f"{s['ibs']:.4f}", f"{s['ratio']:.4f}", f"{s['error']:.4f}", f"{s['c']:.3f}", f"{s['gain']:+.4f}",
-            f"{s['rejected']:.0f} ({s['rejected_cox']:.0f})",
+            f"{s['ibs']:.4f}", f"{s['ratio']:.4f}", f"{s['error']:.4f}".replace("nan", "–"), f"{s['c']:.3f}",
+            f"{s['gain']:+.4f}", f"{s['rejected']:.0f} ({s['rejected_cox']:.0f})",
             f"{s['calibration']:.4f} ({s['calibration_cox']:.4f})", f"{s['seconds']:.2f}",
         )  # fmt: skip
     return shown
@@ -309,9 +309,9 @@ def _summary_table(summaries: list[tuple[str, dict[str, Any]]]) -> Table:
         shown.add_column(heading, justify="right")
     for name, s in summaries:
         shown.add_row(
-            name, str(s["sets"]), f"{s['ratio']:.4f} [{s['lower']:.3f}, {s['upper']:.3f}]",
+            name, str(s["sets"]), f"{s['ratio']:.4f} [{s['lower']:.3f}, {s['upper']:.3f}]".replace("nan", "–"),
             f"{s['better']} ({s['sign_p']:.3f})".replace("nan", "–"), f"{s['worst']:.3f} {s['worst_set']}",
-            f"{s['gain']:+.4f} ± {s['gain_error']:.4f}",
+            f"{s['gain']:+.4f} ± {s['gain_error']:.4f}".replace("nan", "–"),
             f"{s['rejected']} ({s['rejected_cox']}) of {s['splits']}",
             f"{s['calibration']:.4f} ({s['calibration_cox']:.4f})", f"{s['seconds']:.2f}, {s['longest']:.1f}",
         )  # fmt: skip
@@ -331,8 +331,12 @@ def main() -> None:
     parser.add_argument("--out", default="survival.csv")
     arguments = parser.parse_args()
     settings = "; ".join(arguments.settings) or "default"
-    ul.SurvivalVAE(**parse_settings(settings))  # a name that it does not have is an error here, not in every fit
+    known = ul.SurvivalVAE().get_params()
+    if wrong := [name for name in parse_settings(settings) if name not in known]:
+        parser.error(f"SurvivalVAE has no parameter {wrong[0]!r}; it has {', '.join(known)}")
     chosen = tuple(s for s in arguments.sets if arguments.half is None or s in HALVES[arguments.half])
+    if absent := [s for s in chosen if f"survival/{s}" not in ul.datasets.tables()]:
+        parser.error(f"the folder named by UNDERLIE_DATA has no survival/{absent[0]}.parquet")
     results = Results(arguments.out, COLUMNS, KEY)
     models = [(name, "default") for name in (*BASELINES, *arguments.peers)] + [(OURS, settings)]
     tasks = [Task(s, i, m, given) for s in chosen for i in range(arguments.splits) for m, given in models]

@@ -47,6 +47,8 @@ from scipy.stats import spearmanr
 from simulated_effects import SCENARIOS, trial
 from tasks import Results, Row, run
 
+import underlie as ul
+
 Array = NDArray[np.float64]
 FOREST = "T-learner, forest"
 WIDTH = 150  # of the tables: a narrower terminal folds lines rather than losing columns
@@ -247,7 +249,10 @@ def main() -> None:
     if arguments.quick:
         arguments.rows, arguments.gammas, arguments.repetitions = [500], [0.0, 2.0], 2
     console = Console(width=max(Console().width, WIDTH))
-    methods = arguments.methods
+    methods, scenarios = arguments.methods, arguments.scenarios
+    if "counterfactual" in scenarios and "survival/synthetic_counterfactual" not in ul.datasets.tables():
+        scenarios = [s for s in scenarios if s != "counterfactual"]
+        console.print("the folder named by UNDERLIE_DATA has no survival/synthetic_counterfactual.parquet: left out.")
     if FOREST in methods and importlib.util.find_spec("sksurv") is None:
         methods = [m for m in methods if m != FOREST]
         console.print("scikit-survival is not installed: no forests.")
@@ -256,7 +261,7 @@ def main() -> None:
         Task(scenario, n, gamma, repetition, arguments.seed, arguments.bootstrap if m == REFERENCE else 0, m)
         for repetition in range(arguments.repetitions)
         for n in arguments.rows
-        for scenario in arguments.scenarios
+        for scenario in scenarios
         for gamma in arguments.gammas
         for m in methods
     ]
