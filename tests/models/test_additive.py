@@ -1,4 +1,4 @@
-"""Terms of an additive regression: standardised, linear where they say so, 0 where a cell is missing, stored exactly."""
+"""Terms of an additive regression: standardised, linear where they say so, 0 where a cell is missing, stored as is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regression by evidence against what is known: ridge posteriors, exact evidence, numerical curvature, noise and signal."""
+"""Regression by evidence against what is known: ridge posteriors, exact evidence, curvature, noise and signal."""
 
 from __future__ import annotations
 
