@@ -41,7 +41,7 @@ def network(sizes: tuple[int, ...], weight: np.ndarray, bias: np.ndarray) -> MLP
 
 
 def model(family: str, spread: float = 1.3) -> LatentModel:
-    """Its guide is centred at the posterior given complete covariates, so much broader; it does not heed the outcome."""
+    """Its guide is centred at the posterior given complete covariates, so much broader, and blind to the outcome."""
     x = Normal(4, "shared")
     x.start(torch.tensor([[-SD], [SD]]).expand(2, 4))
     y = LogLocationScale(family, "network", "proportional")  # type: ignore[arg-type]
