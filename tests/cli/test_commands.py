@@ -12,7 +12,7 @@ import pytest
 import underlie as ul
 from underlie.report import Report
 
-COMMANDS = ("demo", "fit", "compare", "sample", "impute", "score", "schema")
+COMMANDS = ("demo", "fit", "compare", "sample", "impute", "score", "schema", "survival")
 
 
 def refused(done, message):

@@ -15,6 +15,8 @@ from underlie.report import Figure, Report, Table
 @pytest.fixture
 def short(monkeypatch):
     monkeypatch.setattr(ul, "VAE", partial(ul.VAE, max_epochs=3))
+    quick = partial(ul.SurvivalVAE, n_replicates=2, max_epochs=2, heterogeneity=0.0)
+    monkeypatch.setattr(ul, "SurvivalVAE", quick)
     monkeypatch.setattr(demo_patients, "_MASKS", 2)
 
 
@@ -22,13 +24,13 @@ def test_demo(run, short, tmp_path):
     done = run("demo", "--out", tmp_path / "demo", "--seed", 1)
     assert done.exit_code == 0, done.output
     assert str(tmp_path / "demo" / "report.html") in done.stdout
-    for name in ("pPCA, 2-D", "Gaussian mixture", "VAE, 2-D", "mean or mode"):
+    for name in ("pPCA, 2-D", "Gaussian mixture", "VAE, 2-D", "mean or mode", "SurvivalVAE", "Kaplan-Meier"):
         assert name in done.stdout
 
     report = Report.from_json(json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8")))
     blocks = [block for section in report.sections for block in section.blocks]
-    assert sum(isinstance(block, Figure) for block in blocks) >= 7
-    assert sum(isinstance(block, Table) for block in blocks) == 4
+    assert sum(isinstance(block, Figure) for block in blocks) >= 12
+    assert sum(isinstance(block, Table) for block in blocks) == 9
     assert report.provenance["seed"] == 1
 
     facts = report.facts
@@ -38,6 +40,9 @@ def test_demo(run, short, tmp_path):
     # pPCA is exact and not cut short: it must beat the mean, on every mask
     mean, ppca = facts["patients"]["rmse_numeric"][:2]
     assert all(better < worse for better, worse in zip(ppca, mean, strict=True))
+
+    assert facts["survival"]["horizon"] == 4 * 365.25
+    assert facts["survival"]["decisions"]["options"] == ["no", "yes"]
 
 
 def test_demo_refuses_a_file_as_folder(run, tmp_path):

@@ -15,7 +15,14 @@ import typer
 from underlie.cli.errors import BadInput
 from underlie.cli.fit import MODEL_FILE
 from underlie.cli.progress import progress, recorded
-from underlie.cli.survival_advice import advised_names, judge, limits_section, treatment_sections, verdict_text
+from underlie.cli.survival_advice import (
+    advised_names,
+    judge,
+    limits_section,
+    treatment_sections,
+    verdict_text,
+    withheld_text,
+)
 from underlie.cli.survival_findings import COX, MODEL, Decisions, Effort, Findings, investigate
 from underlie.cli.survival_input import Question, Study, read_study
 from underlie.cli.survival_sections import data_section, patient_section, points, prediction_section, said
@@ -92,8 +99,8 @@ def survival_lead(study: Study) -> str:
         lead += f"; half of the others were followed for at least {study.unit.text(float(np.median(free)))}"
     lead += f". Survival means: still free of this event. Everything is asked at {study.unit.both(study.horizon)}."
     if study.options:
-        counts = ", ".join(f"{study.received.count(name):,} {name}" for name in study.options)
-        lead += f" Treatment is {' with '.join(study.treatments)} ({counts})."
+        counts = "; ".join(f"{study.label(name)}, {study.received.count(name):,} patients" for name in study.options)
+        lead += f" Treatments: {counts}."
     return lead
 
 
@@ -140,10 +147,9 @@ def survival_alerts(study: Study, findings: Findings) -> tuple[Alert, ...]:
                 "If treatment was drawn by lot, say so: --randomised."
             )
             alerts.append(Alert("warning", "Not from a randomised comparison", text))
-        withheld = int((~decisions.advice["supported"].astype(bool)).sum())
-        if withheld:
-            text = f"For {withheld:,} of {len(study.X):,} patients hardly anybody like them was treated otherwise."
-            alerts.append(Alert("note", "Recommendations are withheld outside the support of the data", text))
+        if decisions.narrowed:
+            title = "Recommendations are withheld outside the support of the data"
+            alerts.append(Alert("note", title, withheld_text(study, decisions)))
     at_risk = int((study.y["time"] >= study.horizon).sum())
     if at_risk < _FEW_AT_RISK:
         text = f"Only {at_risk} patients were still followed at {study.at}; choose an earlier --horizon."
@@ -211,7 +217,8 @@ def survival_facts(study: Study, findings: Findings) -> dict[str, Any]:
                 name: {k: getattr(b.slope, k) for k in ("value", "lower", "upper")}
                 for name, b in decisions.benefit.items()
             },
-            "withheld": int((~decisions.advice["supported"].astype(bool)).sum()),
+            "withheld": decisions.withheld,
+            "narrowed": decisions.narrowed,
         }
     result: dict[str, Any] = plain(facts)
     return result

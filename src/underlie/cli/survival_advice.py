@@ -162,6 +162,19 @@ def _average_figure(study: Study, findings: Findings) -> Figure:
 # ------------------------------------------------------------------------------------------------------------- support
 
 
+def withheld_text(study: Study, decisions: Decisions) -> str:
+    """For how many patients treatments could not be considered."""
+    n = len(study.X)
+    return (
+        f"Where the probability is below {100 * MIN_PROPENSITY:g} %, hardly anybody like the patient was treated "
+        "so, and the "
+        f"treatment is not recommended: this concerns at least one treatment for {decisions.narrowed:,} of {n:,} "
+        "patients. For "
+        f"{decisions.withheld:,} of them, where the control or the treatment that would be chosen is concerned, the "
+        "recommendation is withheld altogether."
+    )
+
+
 def support_section(study: Study, decisions: Decisions) -> Section:
     """Who could have received what: propensities, and where advice is withheld."""
     received, chance = np.array(study.received), decisions.propensity
@@ -176,15 +189,11 @@ def support_section(study: Study, decisions: Decisions) -> Section:
         values = chance[name].to_numpy()
         spread = [float(v) for v in np.quantile(values, [0.0, 0.05, 0.5, 0.95, 1.0])]
         rows.append([name, int((received == name).sum()), *spread, int((values < MIN_PROPENSITY).sum())])
-    withheld = int((~decisions.advice["supported"].astype(bool)).sum())
     return Section(
         "Who could have received what",
         (
             "A model can compare treatments only among patients of whom some received each. This is the probability of "
-            f"each treatment given a patient's covariates; where it is below {100 * MIN_PROPENSITY:g} % for the "
-            "treatment "
-            "or for the control, hardly anybody like the patient was treated so, and the recommendation is withheld: "
-            f"here for {withheld:,} of {len(chance):,} patients.",
+            "each treatment given a patient's covariates. " + withheld_text(study, decisions),
             table(
                 "Probability of each treatment given the covariates (propensity)",
                 columns,

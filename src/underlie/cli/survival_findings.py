@@ -10,6 +10,7 @@ import pandas as pd
 
 from underlie.cli.progress import Say
 from underlie.cli.survival_input import Study
+from underlie.estimators.survival_effects import MIN_PROPENSITY, option_name, treatment_options
 from underlie.warnings import DataWarning, warn
 
 MODEL, COX, KAPLAN_MEIER = "SurvivalVAE", "Cox", "Kaplan-Meier"
@@ -70,6 +71,16 @@ class Decisions:
     average: dict[str, pd.DataFrame]
     evaluation: Any
     benefit: dict[str, Any]
+
+    @property
+    def withheld(self) -> int:
+        """Rows without a recommendation: what would be recommended, or the control, is outside the support."""
+        return int((~self.advice["supported"].astype(bool)).sum())
+
+    @property
+    def narrowed(self) -> int:
+        """Rows for which some treatment could not be considered, being outside the support."""
+        return int((self.propensity < MIN_PROPENSITY).any(axis=1).sum())
 
 
 @final
@@ -135,7 +146,6 @@ def new_model(study: Study, effort: Effort) -> Any:
 
 def _decide(study: Study, effort: Effort, model: Any) -> Decisions:
     import underlie as ul
-    from underlie.estimators.survival_effects import option_name, treatment_options
 
     by_name = {option_name(option): option for option in treatment_options(model)}
     options = {name: by_name[name] for name in study.options}

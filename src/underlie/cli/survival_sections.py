@@ -233,9 +233,8 @@ def _patient_table(study: Study, findings: Findings, chosen: dict[str, int]) -> 
     lines += _predictions(study, findings, rows)
     hidden = len(columns) - _MOST_COVARIATES
     note = f"{hidden} further covariates are not shown. " if hidden > 0 else ""
-    note += (
-        "Brackets: 95 % intervals. Predictions are by the model of this page, which was fitted to these patients too."
-    )
+    note += "In brackets 95 % intervals. " if study.options else ""
+    note += "Predictions are by the model of this page, which was fitted to these patients too."
     return table("The three patients", [Column(""), *(Column(name) for name in chosen)], lines, note)
 
 
@@ -283,7 +282,9 @@ def data_section(study: Study, findings: Findings) -> Section:
     for column in schema:
         levels = column.levels
         if levels is not None:
-            values = ", ".join(str(level) for level in levels[:6]) + (f", … ({len(levels)})" if len(levels) > 6 else "")
+            values = ", ".join(_cell(level) for level in levels[:6]) + (
+                f", … ({len(levels)})" if len(levels) > 6 else ""
+            )
         else:
             cells = study.X[column.name].dropna()
             values = f"{format_number(float(cells.min()))} to {format_number(float(cells.max()))}" if len(cells) else ""
