@@ -204,13 +204,15 @@ def _treatment_parts(
     t_head.double().start(t)
     features = t_head.features(t).double()
     centre = features.mean(0)
-    main = np.flatnonzero([g == "main" for g in basis.groups])
-    design = unn.treatment_terms(features - centre, torch.as_tensor(patients.terms), torch.as_tensor(main)).numpy()
-    groups = ["free"] * features.shape[1] + ["modification"] * (design.shape[1] - features.shape[1])
+    modifiers = np.arange(len(basis))
+    design = unn.treatment_terms(features - centre, torch.as_tensor(patients.terms), torch.as_tensor(modifiers)).numpy()
+    # Lines and departures that modify an effect are shrunk apart: most effects are modified by few things, and simply.
+    modifications = ["modification" if g == "main" else "smooth modification" for g in basis.groups]
+    groups = ["free"] * features.shape[1] + modifications * features.shape[1]
     of_propensity: list[list[str | None]] = [list(basis.groups) for _ in range(t_head.n_raw)]
     propensity = regress(t_head, patients.terms, of_propensity, patients.t.values)
     t_head.float()
-    return TreatmentParts(centre.numpy(), main, propensity), design, groups
+    return TreatmentParts(centre.numpy(), modifiers, propensity), design, groups
 
 
 def _regression(parts: Parts, n_terms: int, intercept: Floats, weight: Floats) -> unn.Regression:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 _LOG_HALF = -math.log(2.0)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -136,6 +135,7 @@ class _NormalTail(torch.autograd.Function):
 
     Written out because log h from a difference of logarithms, and h - u from a difference, lose every digit in the
     upper tail in float32; there S and h come from the scaled complementary error function, and h - u from its series.
+    Its derivative is itself differentiable, as the Newton steps of `underlie.models.evidence` need.
     """
 
     @staticmethod
@@ -149,7 +149,6 @@ class _NormalTail(torch.autograd.Function):
         return log_s, log_h
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, of_log_s: Tensor, of_log_h: Tensor) -> Tensor:
         u, log_h = ctx.saved_tensors
         hazard = log_h.exp()
