@@ -136,7 +136,7 @@ def test_every_form_of_outcome_gives_the_same(model: ul.SurvivalVAE, form: str) 
 def test_all_forms_of_a_treatment_agree(model: ul.SurvivalVAE) -> None:
     everyone = X.assign(arm="yes")
     expected = model.predict_survival_function(everyone, TIMES)
-    for asked in ("yes", {"arm": "yes"}, ["yes"] * len(X), np.full(len(X), "yes"), pd.Series(["yes"] * len(X))):
+    for asked in ("yes", {"arm": "yes"}, ["yes"] * len(X), np.array("yes"), pd.Series(["yes"] * len(X))):
         np.testing.assert_array_equal(model.predict_survival_function(X, TIMES, asked), expected)
     without = X.drop(columns="arm")
     np.testing.assert_array_equal(model.predict_survival_function(without, TIMES, "yes"), expected)

@@ -284,14 +284,13 @@ def _given_before(asked: list[Any], column: Column, name: str | int) -> list[Any
     if absent := [i for i, v in enumerate(asked) if is_missing(v)]:
         raise ValueError(f"treatment asked for in {name!r} is missing for row(s) {abridge(absent)}.")
     if column.levels is not None:
-        levels = {level: level for level in column.levels}
-        wrong = [i for i, v in enumerate(asked) if v not in levels]
+        wrong = [i for i, v in enumerate(asked) if v not in column.levels]
         if wrong:
             raise ValueError(
                 f"treatment {asked[wrong[0]]!r}, asked for in row(s) {abridge(wrong)}, was never given in column "
                 f"{name!r} at fit: choose one of {abridge([repr(v) for v in column.levels])}."
             )
-        return [levels[v] for v in asked]
+        return [column.levels[column.levels.index(v)] for v in asked]
     for i, v in enumerate(asked):
         if not isinstance(v, numbers.Real) or not np.isfinite(float(v)):
             raise ValueError(f"treatment {v!r}, asked for in row {i}, is no finite number, but {name!r} is a dose.")
@@ -331,7 +330,7 @@ def _refuse_missing(table: Any, treatments: Sequence[str | int]) -> None:
 
 def _per_row(value: Any, n: int, name: str) -> list[Any]:
     if isinstance(value, (str, bytes)) or np.ndim(value) == 0:
-        return [plain(value)] * n
+        return [value.item() if isinstance(value, np.ndarray) else plain(value)] * n
     values = [plain(v) for v in np.asarray(value, dtype=object).tolist()]
     if len(values) != n:
         raise ValueError(f"{name} must be one level, or one per row of X ({n}), got {len(values)}.")
