@@ -11,7 +11,7 @@ import underlie as ul
 from underlie.cli.demo_part import Part, Say
 from underlie.cli.survival import survival_facts
 from underlie.cli.survival_advice import effect_section, judge, recommendation_section
-from underlie.cli.survival_findings import COX, MODEL, Effort, Findings, investigate
+from underlie.cli.survival_findings import COX, MODEL, Effort, Findings, investigate, suitable_threads
 from underlie.cli.survival_input import Question, Study, make_study
 from underlie.cli.survival_sections import patient_section, points, prediction_section, said
 from underlie.report import Section, Table
@@ -24,7 +24,13 @@ def survival_part(seed: int, say: Say) -> Part:
     """Fit a survival model to the GBSG2 table with hormone therapy as the treatment; judge it and its advice."""
     question = Question("time", "event", ("horTh",), "4y", control="no", time_unit="days")
     study = make_study(ul.datasets.load_gbsg2(), "GBSG2", question)
-    findings = investigate(study, Effort(_SPLITS, _FOLDS, seed=seed), lambda text: say(f"survival: {text}"))
+    with suitable_threads(study):
+        return _part(
+            study, investigate(study, Effort(_SPLITS, _FOLDS, seed=seed), lambda text: say(f"survival: {text}"))
+        )
+
+
+def _part(study: Study, findings: Findings) -> Part:
     assert findings.decisions is not None
     predictions = prediction_section(study, findings)
     sections = (

@@ -23,7 +23,7 @@ from underlie.cli.survival_advice import (
     verdict_text,
     withheld_text,
 )
-from underlie.cli.survival_findings import COX, MODEL, Decisions, Effort, Findings, investigate
+from underlie.cli.survival_findings import COX, MODEL, Decisions, Effort, Findings, investigate, suitable_threads
 from underlie.cli.survival_input import Question, Study, read_study
 from underlie.cli.survival_sections import data_section, patient_section, points, prediction_section, said
 from underlie.cli.tables import write_table
@@ -58,7 +58,7 @@ def analyse_table(
     _require_rows(study, effort)
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
-    with progress(quiet) as say:
+    with progress(quiet) as say, suitable_threads(study):
         findings, messages = recorded(lambda: investigate(study, effort, say))
         out.mkdir(parents=True, exist_ok=True)
         findings.model.save(out / MODEL_FILE)

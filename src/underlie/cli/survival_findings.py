@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from underlie.cli.progress import Say
 from underlie.cli.survival_input import Study
@@ -19,6 +21,8 @@ METRICS: Final = ("integrated_brier", "brier_at_horizon", "antolini", "absolute_
 MOST_COMPARED: Final = 3
 #: events that a group of a calibration curve should have, and rows of either arm for one of benefit
 _EVENTS_PER_GROUP, _ROWS_PER_GROUP = 15, 25
+#: up to so many rows one thread is faster than several
+_FEW_ROWS: Final = 5000
 
 
 @final
@@ -132,6 +136,16 @@ def investigate(study: Study, effort: Effort, say: Say) -> Findings:
     fold, survival = _held_out(study, effort, decisions)
     calibration = _calibrate(study, effort, fold, survival)
     return Findings(model, comparison, calibration, decisions, effort.folds)
+
+
+def suitable_threads(study: Study) -> AbstractContextManager[Any]:
+    """One thread for a table of moderate size, as many as there are for a large one.
+
+    Several threads slow down regressions and predictions of moderate size, many times over where other programs run
+    beside.
+    """
+    limits: AbstractContextManager[Any] = threadpool_limits(1 if len(study.X) <= _FEW_ROWS else None)
+    return limits
 
 
 def new_model(study: Study, effort: Effort) -> Any:
