@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from underlie.report import Alert, Column, Estimate, Figure, Report, Section, table
+from underlie.report import Alert, Column, Estimate, Figure, Interval, Report, Section, table
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -16,8 +16,14 @@ def full_report() -> Report:
         Column("nats", "estimate", "high"),
         Column("rows", "integer"),
         Column("share", "percent"),
+        Column("gain", "interval"),
     )
-    numbers = table("Fit", columns, [("pPCA", Estimate(-1.5, 0.25), 100, 0.125), ("none", None, None, None)], "A note.")
+    numbers = table(
+        "Fit",
+        columns,
+        [("pPCA", Estimate(-1.5, 0.25), 100, 0.125, Interval(1.0, 0.5, 1.5)), ("none", *[None] * 4)],
+        "A note.",
+    )
     figure = Figure("Latent space", PIXEL, "Points in a plane.", "Groups are apart.")
     return Report(
         title="A fit",

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from underlie.report import Column, Estimate, Figure, Report, Table, table
+from underlie.report import Column, Estimate, Figure, Interval, Report, Table, table
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -34,6 +34,9 @@ def test_numbers_that_json_cannot_hold_become_none(bad):
         [(bad, Estimate(bad), Estimate(1.0, bad))],
     )
     assert made.rows == ((None, None, Estimate(1.0, None)),)
+    cells = [(Interval(bad, 0.0, 1.0), Interval(1.0, bad, 2.0))]
+    made = table("t", [Column("a", "interval"), Column("b", "interval")], cells)
+    assert made.rows == ((None, Estimate(1.0)),)
 
 
 def test_ragged_table_is_refused():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from underlie.report.document import Column, Estimate
+from underlie.report.document import Column, Estimate, Interval
 from underlie.report.numbers import best_rows, format_column, format_number
 
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -60,3 +61,15 @@ def test_best_rows():
     assert best_rows(Column("x", "estimate", better="low"), cells) == {0}
     assert best_rows(Column("x", "estimate"), cells) == set()
     assert best_rows(Column("x", "estimate", better="high"), [Estimate(1.0)]) == set()  # one value beats nothing
+
+
+@given(st.lists(st.floats(-1e5, 1e5, allow_nan=False), min_size=1, max_size=8), st.floats(1e-2, 1e2))
+def test_intervals_show_their_ends_with_as_many_digits_as_their_width_supports(values, half):
+    texts = format_column(Column("x", "interval"), [Interval(v, v - half, v + half) for v in values])
+    decimals = set()
+    for text, value in zip(texts, values, strict=True):
+        middle, lower, upper = re.fullmatch(r"(.+) \((.+) to (.+)\)", text).groups()
+        for shown, true in ((middle, value), (lower, value - half), (upper, value + half)):
+            assert abs(read_back(shown) - true) < 0.1 * half
+            decimals.add(len(shown.partition(".")[2]))
+    assert len(decimals) == 1

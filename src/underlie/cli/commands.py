@@ -82,7 +82,7 @@ def demo(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Fit and compare models on two real data sets that come with the packages; write a report."""
+    """Fit and compare models on real data that come with the packages; write a report."""
     from underlie.cli.demo import run_demo
 
     run_demo(out, seed=seed, quiet=quiet, command=_typed())
