@@ -56,7 +56,7 @@ def check_fittable(y: NDArray[np.void]) -> None:
         )
 
 
-def without_zero_times(y: NDArray[np.void]) -> NDArray[np.void]:
+def without_zero_times(y: NDArray[np.void], to: float | None = None) -> NDArray[np.void]:
     """Times of 0 moved to half the smallest positive time: at 0 itself a density may be 0 or infinite.
 
     Lower ends of intervals stay at 0, where survival is 1.
@@ -65,6 +65,8 @@ def without_zero_times(y: NDArray[np.void]) -> NDArray[np.void]:
     ----------
     y : structured ndarray (n,)
         From `Surv` or `as_surv`, with at least one positive time.
+    to : float, optional
+        Where they are moved instead: rows that are scored go where those of the fit went.
 
     Returns
     -------
@@ -80,12 +82,7 @@ def without_zero_times(y: NDArray[np.void]) -> NDArray[np.void]:
     zero = (y["time"] == 0) & ~interval
     if not zero.any():
         return y
-    positive = y["time"][y["time"] > 0]
-    if not len(positive):
-        positive = y["upper"][interval] if interval.any() else positive
-    if not len(positive):
-        raise ValueError("y has no time above 0: check that the times are differences from each row's own origin.")
-    to = 0.5 * float(positive.min())
+    to = 0.5 * _smallest_positive(y, interval) if to is None else to
     moved = y.copy()
     moved["time"][zero] = to
     if "upper" in (y.dtype.names or ()):
@@ -98,6 +95,15 @@ def without_zero_times(y: NDArray[np.void]) -> NDArray[np.void]:
         stacklevel=2,
     )
     return moved
+
+
+def _smallest_positive(y: NDArray[np.void], interval: NDArray[np.bool_]) -> float:
+    positive = y["time"][y["time"] > 0]
+    if not len(positive):
+        positive = y["upper"][interval] if interval.any() else positive
+    if not len(positive):
+        raise ValueError("y has no time above 0: check that the times are differences from each row's own origin.")
+    return float(positive.min())
 
 
 def time_scale(y: NDArray[np.void]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 
 #: A treatment whose probability given the covariates is below this is outside the support of the data.
 MIN_PROPENSITY = 0.02
+#: Rows whose curves by every member are held at a time.
+_ROWS = 500
 _MEASURES = ("survival", "rmst", "median")
 
 
@@ -31,9 +34,10 @@ def treatment_effect(
 ) -> pd.DataFrame:
     """See `SurvivalVAE.treatment_effect`."""
     time = _checked(model, time, measure, level)
-    treated, untreated = (_by_replicate(model, X, time, t, measure) for t in (treatment, control))
-    table = _with_interval("effect", treated - untreated, level)
-    table["treated"], table["control"] = treated.mean(0), untreated.mean(0)
+    treated, untreated = (_by_member(model, X, time, t, measure) for t in (treatment, control))
+    values = [_ensemble(model, X, t, measure, m) for t, m in ((treatment, treated), (control, untreated))]
+    table = _with_interval("effect", treated - untreated, level, values[0] - values[1])
+    table["treated"], table["control"] = values
     table["supported"] = _supported(model, X, [treatment, control]).all(0)
     return _indexed(table, X)
 
@@ -43,9 +47,11 @@ def average_effect(
 ) -> pd.DataFrame:
     """See `SurvivalVAE.average_effect`."""
     time = _checked(model, time, measure, level)
-    treated, untreated = (_by_replicate(model, X, time, t, measure) for t in (treatment, control))
-    table = _with_interval("effect", (treated - untreated).mean(1, keepdims=True), level)
-    table["treated"], table["control"] = treated.mean(), untreated.mean()
+    treated, untreated = (_by_member(model, X, time, t, measure) for t in (treatment, control))
+    values = [_ensemble(model, X, t, measure, m).mean() for t, m in ((treatment, treated), (control, untreated))]
+    spread = (treated - untreated).mean(1, keepdims=True)
+    table = _with_interval("effect", spread, level, np.array([values[0] - values[1]]))
+    table["treated"], table["control"] = values
     table["supported"] = _supported(model, X, [treatment, control]).all(0).mean()
     table["n"] = treated.shape[1]
     return table
@@ -62,11 +68,11 @@ def recommend(
     time = _checked(model, time, "rmst" if rule == "rmst" else "survival", level)
     options = treatment_options(model)
     baseline = options[0] if control is None else _find(options, control)
-    curves = {name: _by_replicate(model, X, time, option, "survival") for name, option in _named(options)}
+    curves = {name: _by_member(model, X, time, option, "survival") for name, option in _named(options)}
     names = list(curves)
     utility = curves
     if rule == "rmst":
-        utility = {name: _by_replicate(model, X, time, option, "rmst") for name, option in _named(options)}
+        utility = {name: _by_member(model, X, time, option, "rmst") for name, option in _named(options)}
     elif callable(rule):
         utility = {name: _by_rule(rule, model, X, time, option, curves[name]) for name, option in _named(options)}
     values = np.stack([utility[name] for name in names])  # (options, R, n)
@@ -120,6 +126,14 @@ def option_name(option: Any) -> str:
 def propensities(model: SurvivalVAE, X: Any) -> pd.DataFrame:
     """See `SurvivalVAE.propensity`."""
     patients = model._asked(X, None, needed=False)
+    assert model._rows.treatment_encoder is not None
+    doses = [
+        n for n, c in zip(model.treatments_, model._rows.treatment_encoder.schema, strict=True) if c.levels is None
+    ]
+    if doses:
+        raise ValueError(
+            f"treatment {doses[0]!r} is a dose: it has a density, not a probability for each of its values."
+        )
     found = {option_name(o): np.exp(_log_propensity(model, X, patients, o)) for o in treatment_options(model)}
     return _indexed(pd.DataFrame(found), X)
 
@@ -129,21 +143,30 @@ def _checked(model: SurvivalVAE, time: float, measure: str, level: float) -> flo
         raise ValueError(f"measure must be one of {', '.join(map(repr, _MEASURES))}, got {measure!r}.")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
-    if model.n_replicates < 2:
-        raise ValueError("intervals need the spread over replicates: fit with n_replicates of at least 2.")
+    if model._predictor.n_replicates < 2:
+        raise ValueError("intervals need an ensemble: fit with n_replicates of at least 2.")
     at = checked_times([0.0 if measure == "median" else time], "time")
     model._warn_beyond(at)
     return float(at[0])
 
 
-def _by_replicate(model: SurvivalVAE, X: Any, time: float, treatment: Any, measure: str) -> Floats:
-    """The measure under a treatment by each replicate, (R, n)."""
+def _by_member(model: SurvivalVAE, X: Any, time: float, treatment: Any, measure: str) -> Floats:
+    """The measure under a treatment by each member of the ensemble, (R, n)."""
     patients, predictor = model._asked(X, treatment), model._predictor
     if measure == "survival":
         return predictor.by_replicate(patients, np.array([time]))[..., 0]
-    if measure == "rmst":
-        return restricted_mean(lambda s: predictor.by_replicate(patients, s), model._axis, time)
-    return predictor.quantile_by_replicate(patients, 0.5)
+    if measure == "median":
+        return predictor.quantile_by_replicate(patients, 0.5)
+    # A restricted mean needs whole curves of every member: some rows at a time.
+    parts = [
+        restricted_mean(partial(predictor.by_replicate, some), model._axis, time) for some in patients.parts(_ROWS)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _ensemble(model: SurvivalVAE, X: Any, treatment: Any, measure: str, by_member: Floats) -> Floats:
+    """The measure under a treatment by the ensemble, (n,): a mean over members, but for the median of their mixture."""
+    return model.predict_median(X, treatment) if measure == "median" else by_member.mean(0)
 
 
 def _by_rule(rule: Any, model: SurvivalVAE, X: Any, time: float, option: Any, survival: Floats) -> Floats:
@@ -158,24 +181,36 @@ def _by_rule(rule: Any, model: SurvivalVAE, X: Any, time: float, option: Any, su
     return np.stack(found)
 
 
-def _with_interval(name: str, by_replicate: Floats, level: float) -> pd.DataFrame:
-    """Mean over replicates (R, n), with an interval from their spread.
+def _with_interval(name: str, by_member: Floats, level: float, value: Floats | None = None) -> pd.DataFrame:
+    """A value, by default the mean over members (R, n), with an interval from their spread.
 
-    Each replicate is a draw of the posterior with importance-sampling noise of its own, so the spread carries both.
-    Replicates come in mirrored pairs, of which each pair tells once: R / 2 degrees of freedom.
+    Each member is a draw of the posterior with importance-sampling noise of its own, so the spread carries both.
+    Members come in mirrored pairs, of which each pair tells once: R / 2 degrees of freedom.
     """
-    n_replicates = len(by_replicate)
-    mean = by_replicate.mean(0)
-    sd = np.sqrt(((by_replicate - mean) ** 2).mean(0))
-    half = student_t.ppf(0.5 + 0.5 * level, max(1, n_replicates // 2)) * sd
-    return pd.DataFrame({name: mean, "lower": mean - half, "upper": mean + half})
+    mean = by_member.mean(0)
+    sd = np.sqrt(((by_member - mean) ** 2).mean(0))
+    half = student_t.ppf(0.5 + 0.5 * level, max(1, len(by_member) // 2)) * sd
+    centre = mean if value is None else value
+    return pd.DataFrame({name: centre, "lower": centre - half, "upper": centre + half})
 
 
 def _supported(model: SurvivalVAE, X: Any, options: list[Any]) -> NDArray[np.bool_]:
-    """Whether each treatment is given often enough to patients like each row, (options, n)."""
+    """Whether patients like each row are given each treatment often enough, (options, n); a dose, within its range."""
     patients = model._asked(X, None, needed=False)
     low = np.log(MIN_PROPENSITY)
-    return np.stack([_log_propensity(model, X, patients, o, discrete_only=True) >= low for o in options])
+    often = [_log_propensity(model, X, patients, o, discrete_only=True) >= low for o in options]
+    return np.stack([f & _within_range(model, o, n_rows(X)) for f, o in zip(often, options, strict=True)])
+
+
+def _within_range(model: SurvivalVAE, option: Any, n: int) -> NDArray[np.bool_]:
+    assert model._rows.treatment_encoder is not None
+    asked = model._rows.levels_asked(option, n)
+    within = np.ones(n, dtype=bool)
+    for values, column in zip(asked.values(), model._rows.treatment_encoder.schema, strict=True):
+        if column.levels is None and column.low is not None and column.high is not None:
+            doses = np.asarray(values, dtype=float)
+            within &= (doses >= column.low) & (doses <= column.high)
+    return within
 
 
 def _log_propensity(

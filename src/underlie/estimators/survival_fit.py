@@ -163,11 +163,11 @@ def spread_over_posterior(model: LatentModel, parts: Parts, seeds: Sequence[int]
     """
     if len(seeds) == 1 or not isinstance(model.generative["y"].net, unn.Outcome):
         return model
-    members = unn.take(model, list(range(len(seeds))) * DRAWS_PER_REPLICATE)
+    members = unn.take(model, [r for r in range(len(seeds)) for _ in range(DRAWS_PER_REPLICATE)])
     outcome = members.generative["y"].net
     assert isinstance(outcome, unn.Outcome)
     n_terms, start = outcome.regression.weight.shape[1], parts.start.regression
-    # Half as many draws as members; replicate r seeds those of its own places.
+    # Half as many draws as members, those of a replicate from its own seed: it predicts the same beside any others.
     draws = [start.draw(g) for g in map(np.random.default_rng, seeds) for _ in range(DRAWS_PER_REPLICATE // 2)]
     for m, (intercept, weight) in enumerate(draw for d in draws for draw in (d, start.mirrored(d))):
         own = _regression(parts, n_terms, intercept, weight)

@@ -41,8 +41,14 @@ class Patients:
 
     def some(self, most: int) -> Patients:
         """At most so many of the rows, evenly spaced."""
-        rows = np.unique(np.linspace(0, len(self) - 1, min(len(self), most)).astype(int))
+        return self._rows(np.unique(np.linspace(0, len(self) - 1, min(len(self), most)).astype(int)))
 
+    def parts(self, n: int) -> Iterator[Patients]:
+        """All rows, at most n at a time."""
+        for start in range(0, len(self), n):
+            yield self._rows(np.arange(start, min(start + n, len(self))))
+
+    def _rows(self, rows: NDArray[np.intp]) -> Patients:
         def of(e: Encoded) -> Encoded:
             return Encoded(e.values[rows], None if e.observed is None else e.observed[rows])
 

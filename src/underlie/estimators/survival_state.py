@@ -52,6 +52,7 @@ def state_of(model: SurvivalVAE) -> tuple[dict[str, Any], dict[str, Any]]:
         "treatment_likelihoods": parts.t_likelihoods,
         "with_mask": parts.with_mask,
         "width": head.width,
+        "instead_of_zero": model._instead_of_zero,
         "n_members": model._predictor.n_replicates,
         "cuts": list(head.cuts) if isinstance(head, PiecewiseExponential) else None,
         "axis": [model._axis.log_time, model._axis.log_encoded],
@@ -70,6 +71,7 @@ def restore_state(model: SurvivalVAE, state: dict[str, Any], arrays: dict[str, A
     model._rows = SurvivalRows(tuple(state["names"]), tuple(state["treatments"]), model.encoder_, encoder)
     model.treatments_ = list(model._rows.treatments)
     model.n_features_in_ = len(model._rows.names)
+    model._instead_of_zero = float(state["instead_of_zero"])
     model._basis = AdditiveBasis.from_json(state["basis"])
     model._parts = _blank_parts(model, state, encoder)
     plan, n_terms = plan_of(model), len(model._basis)

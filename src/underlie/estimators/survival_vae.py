@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import Tags
+from sklearn.utils import Tags, TransformerTags
 from sklearn.utils.validation import check_is_fitted
 
 from underlie.data.surv import as_surv
@@ -55,7 +55,7 @@ class SurvivalVAE(LatentVariableModel):
 
     .. math:: P(T > s \mid x, t, z) = S_\varepsilon\{a(x, t, z) + k(x, t, z) \log u(s)\}
 
-    For the Weibull distribution with k = 1 this is Cox's regression, with a log-normal frailty in
+    For the Weibull distribution with k = 1 this has Cox's proportional hazards, with a log-normal frailty in
     :math:`S_\varepsilon`. The fit starts at a
     regression on lines, normal scores, smooth departures and levels of the columns, all shrunk as far as the evidence
     says; networks then learn what the regression lacks, and stop when held-out rows stop gaining. Predictions are
@@ -85,7 +85,7 @@ class SurvivalVAE(LatentVariableModel):
         Widths of hidden layers of all networks.
     n_replicates : int
         Networks trained side by side. Each predicts with four draws of the regression's posterior; the ensemble of all
-        is averaged, and its spread gives intervals.
+        is averaged, and its spread gives intervals. One alone predicts with the posterior's mode, without intervals.
     alpha : float
         Weight of the evidence lower bound beside the predictive log-likelihood. 0 is a supervised network.
     objective : {"predictive", "elbo"}
@@ -93,8 +93,8 @@ class SurvivalVAE(LatentVariableModel):
     n_draws : int
         Draws of z per row and training step.
     n_importance : int or "auto"
-        Draws of z per row and member of the ensemble in predictions; "auto" is 4, or 64 where there is no ensemble or
-        ``direct`` is False.
+        Draws of z per row and member of the ensemble in predictions; "auto" is 4, or 64 where there is one
+        replicate or ``direct`` is False.
     max_epochs, batch_size, learning_rate, patience, valid_fraction, activation
         As in `VAE`.
     likelihood : str or dict
@@ -297,6 +297,7 @@ class SurvivalVAE(LatentVariableModel):
         self.heterogeneity_, self.evidence_ = start.heterogeneity, start.evidence
         self.effective_parameters_ = start.regression.effective
         self.event_times_ = np.unique(y["time"][y["event"]])
+        self._instead_of_zero = 0.5 * float(y["time"][y["time"] > 0].min())
         self.follow_up_ = float(y["time"].max())
         self._parts = parts
         self._settle(trained.model, start)
@@ -368,7 +369,8 @@ class SurvivalVAE(LatentVariableModel):
     def predict_hazard_function(self, X: Any, times: Any, treatment: Any = None) -> Floats:
         """f(t) / P(T > t) of each patient, events per unit of time, (n, n_times); see `predict_density`."""
         density = self.predict_density(X, times, treatment)
-        survival = self._predictor.survival(self._asked(X, treatment), checked_times(times))
+        patients = self._asked(X, treatment)
+        survival = self._predictor.survival(patients, checked_times(times))
         return np.divide(density, survival, out=np.full_like(density, np.nan), where=survival > 0)
 
     def predict_density(self, X: Any, times: Any, treatment: Any = None) -> Floats:
@@ -402,7 +404,8 @@ class SurvivalVAE(LatentVariableModel):
         share = np.atleast_1d(np.asarray(p, dtype=float))
         if share.ndim != 1 or not ((share > 0) & (share < 1)).all():
             raise ValueError(f"p must lie strictly between 0 and 1, got {p!r}.")
-        found = self._predictor.quantile(self._asked(X, treatment), share)
+        patients = self._asked(X, treatment)
+        found = self._predictor.quantile(patients, share)
         beyond = int((found > self.follow_up_).any(1).sum())
         if beyond:
             warn(
@@ -462,6 +465,7 @@ class SurvivalVAE(LatentVariableModel):
         array (n,)
             ``follow_up_`` less the restricted mean, in the unit of y.
         """
+        check_is_fitted(self)
         return self.follow_up_ - self.predict_rmst(X, self.follow_up_, treatment)
 
     def prediction_quality(
@@ -492,7 +496,12 @@ class SurvivalVAE(LatentVariableModel):
         Returns
         -------
         DataFrame (n, levels)
-            One column per level; with several treatment columns one per pair "column=level". A dose has none.
+            One column per level; with several treatment columns one per combination, "column=level, ...".
+
+        Raises
+        ------
+        ValueError
+            If a treatment is a dose, which has a density instead.
         """
         self._need_treatments()
         return propensities(self, X)
@@ -629,7 +638,8 @@ class SurvivalVAE(LatentVariableModel):
 
     def posterior(self, X: Any) -> Posterior:
         """Means and variances of the first replicate's guide q(z | x), the outcome not shown to it: (n, n_latent)."""
-        mean, variance = self._predictor.guide(self._asked(X, None, needed=False))
+        patients = self._asked(X, None, needed=False)
+        mean, variance = self._predictor.guide(patients)
         return Posterior(mean, variance)
 
     def score_samples(self, X: Any, y: Any = None) -> Floats:
@@ -648,7 +658,7 @@ class SurvivalVAE(LatentVariableModel):
         check_is_fitted(self)
         if y is None:
             raise TypeError("y is missing: the score is that of outcomes given X.")
-        outcome = _checked_outcome(X, y, fitting=False)
+        outcome = _checked_outcome(X, y, self._instead_of_zero)
         terms = self._predictor.log_likelihood(self._asked(X, None), encode_outcome(outcome, self._axis))
         return terms + log_slopes(outcome, self._axis)
 
@@ -667,6 +677,7 @@ class SurvivalVAE(LatentVariableModel):
         tags = super().__sklearn_tags__()
         tags.estimator_type = None
         tags.target_tags.required = True
+        tags.transformer_tags = TransformerTags()
         tags.input_tags.three_d_array = False
         return tags
 
@@ -718,12 +729,12 @@ class SurvivalVAE(LatentVariableModel):
             )
 
 
-def _checked_outcome(X: Any, y: Any, *, fitting: bool = True) -> NDArray[np.void]:
-    """y as a structured array of the length of X, without zero times."""
+def _checked_outcome(X: Any, y: Any, instead_of_zero: float | None = None) -> NDArray[np.void]:
+    """y as a structured array of the length of X, without zero times; checked for fitting where none is given."""
     outcome = as_surv(y)
     if len(outcome) != n_rows(X):
         raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes.")
-    if fitting:
+    if instead_of_zero is None:
         check_fittable(outcome)
         refuse_leaks(X, outcome)
-    return without_zero_times(outcome)
+    return without_zero_times(outcome, instead_of_zero)

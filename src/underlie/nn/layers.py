@@ -161,7 +161,7 @@ def batched(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     replicates, n_in, n_out = weight.shape
     if x.shape[0] != replicates:  # rows that all replicates share
         x = x.expand(replicates, *x.shape[1:])
-    flat = x if x.ndim == 3 else x.reshape(replicates, -1, n_in)
+    flat = x if x.ndim == 3 else x.reshape(replicates, math.prod(x.shape[1:-1]), n_in)
     out = _alone(flat, weight, bias) if replicates == 1 and 1 in (n_in, n_out) else _multiply(flat, weight, bias)
     return out if x.ndim == 3 else out.view(*x.shape[:-1], n_out)
 

@@ -74,9 +74,9 @@ class Regression(nn.Module):
 
 def treatment_terms(tau: Tensor, terms: Tensor, modifiers: Tensor) -> Tensor:
     """Features of a treatment (..., k), alone and times each modifying term: (..., k + k |m|)."""
+    if not modifiers.numel():
+        return tau
     tau, chosen = torch.broadcast_tensors(tau[..., :, None], terms[..., None, modifiers])
-    if not chosen.shape[-1]:
-        return tau[..., 0] if tau.shape[-1] else tau.reshape(*tau.shape[:-2], 0)
     return torch.cat([tau[..., 0], (tau * chosen).flatten(-2)], dim=-1)
 
 
