@@ -2,7 +2,17 @@
 
 from underlie.engine.recording import Objective
 from underlie.engine.rows import ResidentRows, Rows, StreamedRows
-from underlie.engine.threads import suitable_threads
+from underlie.engine.threads import few_threads, suitable_threads
 from underlie.engine.train import Settings, Trained, train
 
-__all__ = ["Objective", "ResidentRows", "Rows", "Settings", "StreamedRows", "Trained", "suitable_threads", "train"]
+__all__ = [
+    "Objective",
+    "ResidentRows",
+    "Rows",
+    "Settings",
+    "StreamedRows",
+    "Trained",
+    "few_threads",
+    "suitable_threads",
+    "train",
+]

@@ -15,6 +15,7 @@ from torch import Tensor
 from underlie import nn as unn
 from underlie.data import Encoded
 from underlie.distributions import EventTime
+from underlie.engine import few_threads
 from underlie.estimators.conditioning import normal_draws
 from underlie.graph import Batch, LatentModel, Weighted, query
 from underlie.models.time_axis import TimeAxis
@@ -139,11 +140,12 @@ class Predictor:
 
     def by_replicate(self, patients: Patients, times: Floats) -> Floats:
         """P(T > t) of each row by each replicate: (R, n, n_times)."""
-        found = np.empty((self.n_replicates, len(patients), np.shape(times)[-1]))
-        for mixture in self.mixtures(patients, np.shape(times)[-1]):
-            u = self._encoded(times, mixture.rows)
-            values = self.head.log_survival(mixture.raw, u).exp()
-            found[:, mixture.rows] = (mixture.weights[..., None] * values).sum(1).double().cpu().numpy()
+        n_times = np.shape(times)[-1]
+        found = np.empty((self.n_replicates, len(patients), n_times))
+        with few_threads(self._operations(patients, n_times)):
+            for mixture in self.mixtures(patients, n_times):
+                values = self.head.log_survival(mixture.raw, self._encoded(times, mixture.rows)).exp()
+                found[:, mixture.rows] = (mixture.weights[..., None] * values).sum(1).double().cpu().numpy()
         return found
 
     def density(self, patients: Patients, times: Floats) -> Floats:
@@ -168,8 +170,9 @@ class Predictor:
     def quantile(self, patients: Patients, p: Floats) -> Floats:
         """Times by which a share p has had the event, (n, n_p)."""
         found = np.empty((len(patients), len(p)))
-        for mixture in self.mixtures(patients, len(p)):
-            found[mixture.rows] = self._inverse(partial(self._survival, mixture), mixture, p)
+        with few_threads(self._operations(patients, len(p))):
+            for mixture in self.mixtures(patients, len(p)):
+                found[mixture.rows] = self._inverse(partial(self._survival, mixture), mixture, p)
         return found
 
     def quantile_by_replicate(self, patients: Patients, p: float) -> Floats:
@@ -203,18 +206,20 @@ class Predictor:
         """Effective sample size, Pareto shape, and the error of the survival probability at a time."""
         u = torch.as_tensor(self.axis.encode(np.array([time])), dtype=torch.float32, device=self.device)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for _, batch in self._batches(patients, 1):
-            weighted = self._query(batch)
-            raw = self.model.generative["y"].raw(weighted.batch)
-            survival = self.head.log_survival(raw, u).exp()[..., 0]
-            w = weighted.weights()
-            mean = (w * survival).sum(1, keepdim=True)
-            se = torch.sqrt((w.square() * (survival - mean).square()).sum(1))
-            of_mean = torch.sqrt(se.square().sum(0)) / se.shape[0]
-            k = weighted.pareto_k()
-            parts.append((weighted.ess().amin(0), k.amax(0), of_mean))
+        with few_threads(self._operations(patients, 1)):
+            for _, batch in self._batches(patients, 1):
+                parts.append(self._quality_of(self._query(batch), u))
         join = [np.concatenate([p[i].double().cpu().numpy() for p in parts]) for i in range(3)]
         return Quality(*join)
+
+    def _quality_of(self, weighted: Weighted, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The least effective sample size, the worst Pareto shape, and the error of the ensemble's survival at u."""
+        survival = self.head.log_survival(self.model.generative["y"].raw(weighted.batch), u).exp()[..., 0]
+        w = weighted.weights()
+        mean = (w * survival).sum(1, keepdim=True)
+        se = torch.sqrt((w.square() * (survival - mean).square()).sum(1))
+        of_mean = torch.sqrt(se.square().sum(0)) / se.shape[0]
+        return weighted.ess().amin(0), weighted.pareto_k().amax(0), of_mean
 
     # ---- the distributions themselves ----
     def mixtures(self, patients: Patients, n_times: int) -> Iterator[Mixture]:
@@ -248,10 +253,14 @@ class Predictor:
     def _average(self, patients: Patients, times: Floats, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Floats:
         n_times = np.shape(times)[-1]
         found = np.empty((len(patients), n_times))
-        for mixture in self.mixtures(patients, n_times):
-            u = self._encoded(times, mixture.rows)
-            found[mixture.rows] = self._mean(mixture, u, of).double().cpu().numpy()
+        with few_threads(self._operations(patients, n_times)):
+            for mixture in self.mixtures(patients, n_times):
+                u = self._encoded(times, mixture.rows)
+                found[mixture.rows] = self._mean(mixture, u, of).double().cpu().numpy()
         return found
+
+    def _operations(self, patients: Patients, n_times: int) -> float:
+        return float(len(patients)) * n_times * self.n_draws * self.n_replicates
 
     def _mean(self, mixture: Mixture, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Tensor:
         """Weighted mean over draws and replicates, (B, n_times), one replicate at a time to save memory."""

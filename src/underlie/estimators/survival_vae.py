@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie.data.surv import as_surv
 from underlie.data.surv_encoding import check_fittable, without_zero_times
-from underlie.engine import Settings
+from underlie.engine import Settings, few_threads
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
 from underlie.estimators.feeding import torch_device
 from underlie.estimators.parameters import undone_on_error
@@ -23,7 +23,7 @@ from underlie.estimators.survival_effects import average_effect, propensities, r
 from underlie.estimators.survival_fit import fit_parts, train_survival
 from underlie.estimators.survival_parameters import check_parameters, plan_of, survival_pace, treatment_list
 from underlie.estimators.survival_predictor import Patients, Predictor, Quality
-from underlie.estimators.survival_rows import SurvivalRows, n_rows, refuse_leaks
+from underlie.estimators.survival_rows import SurvivalRows, column_names, n_rows, refuse_leaks
 from underlie.estimators.survival_state import restore_state, state_of
 from underlie.estimators.survival_summaries import checked_times, expectation, restricted_mean
 from underlie.graph import Joint, LatentModel
@@ -256,7 +256,8 @@ class SurvivalVAE(LatentVariableModel):
             raise TypeError("y is missing: give ul.Surv(time, event), the outcome of each row of X.")
         outcome = _checked_outcome(X, y)
         seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates).tolist()
-        with undone_on_error(self):
+        # Rows times squared terms, to first order: what a Newton step of the regression costs.
+        with undone_on_error(self), few_threads(len(outcome) * (10.0 * len(column_names(X))) ** 2):
             self._read(X)
             self._train(X, outcome, device, seeds)
         self.fit_time_ = clock.perf_counter() - begun

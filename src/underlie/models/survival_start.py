@@ -6,7 +6,7 @@ shows (a frailty), and lets the evidence decide how much of each there is. Every
 of the posterior, so that the spread over replicates is that of the data's uncertainty.
 
 References: Cox (1972), Regression models and life tables; Vaupel, Manton & Stallard (1979) for frailty; Cheng, Wei &
-Ying (1995) for the axis.
+Ying (1995) for the axis; Kass & Raftery (1995), Bayes factors.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ Floats = NDArray[np.float64]
 DISTRIBUTIONS: Final = (*LAWS, "piecewise_exponential", "mixture")
 #: Standard deviations of the unexplained effect that are compared by their evidence.
 HETEROGENEITY: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
+#: Terms that have to earn their place: claims about who benefits are acted on.
+OPTIONAL: Final = ("smooth modification",)
+#: Log evidence by which a model must be better for that, "strong" in the words of Kass & Raftery (1995).
+STRONG: Final = 3.0
 #: Rows on which they are compared; more would hardly change which is best.
 _COMPARE_ROWS = 3_000
 
@@ -103,7 +107,8 @@ def survival_start(
     terms : ndarray (n, p)
         Of covariates and treatments.
     groups : sequence of str, length p
-        Which coefficients share a variance: "main", "smooth", "modification", or "free".
+        Which coefficients share a variance: "main", "smooth", "modification" or "free"; and "smooth modification",
+        which are there only where the evidence for them is strong.
     heterogeneity : float or None
         Standard deviation of the unexplained effect; None chooses it by evidence.
     """
@@ -111,15 +116,20 @@ def survival_start(
     if distribution not in LAWS:  # these have their own ways to be heterogeneous
         tried = (0.0,)
     evidence: dict[float, float] = {}
+    simple = [None if g in OPTIONAL else g for g in groups]
     if len(tried) > 1:
         rows = _some_rows(y, _COMPARE_ROWS)
         for s in tried:
-            evidence[s] = _evidence(distribution, baseline, y[rows], terms[rows], groups, s)
+            evidence[s] = _evidence(distribution, baseline, y[rows], terms[rows], simple, s)
             if evidence[s] < max(evidence.values()) - 3.0:  # it falls from here on
                 break
     best = max(evidence, key=evidence.__getitem__) if evidence else tried[0]
     axis, head = _on_axis(distribution, baseline, y, best)
-    regression = _regress(head, y, axis, terms, groups)
+    regression = _regress(head, y, axis, terms, simple)
+    if simple != list(groups):
+        richer = _regress(head, y, axis, terms, groups)
+        if richer.log_evidence > regression.log_evidence + STRONG:
+            regression = richer
     return SurvivalStart(axis, head, components_of(head), regression, best, evidence)
 
 
@@ -149,7 +159,7 @@ def components_of(head: EventTime) -> Floats:
     return np.eye(head.n_raw)
 
 
-def component_groups(groups: Sequence[str], n_components: int) -> list[list[str | None]]:
+def component_groups(groups: Sequence[str | None], n_components: int) -> list[list[str | None]]:
     """Groups of the level's coefficients, and for the others one group of main and treatment effects.
 
     Smooth departures and modifications of a treatment's effect act on the level alone.
@@ -165,7 +175,7 @@ def law_quantile(distribution: str, heterogeneity: float) -> Callable[[Floats], 
 
 
 def _evidence(
-    distribution: str, baseline: str, y: NDArray[np.void], terms: Floats, groups: Sequence[str], s: float
+    distribution: str, baseline: str, y: NDArray[np.void], terms: Floats, groups: Sequence[str | None], s: float
 ) -> float:
     axis, head = _on_axis(distribution, baseline, y, s)
     return _regress(head, y, axis, terms, groups).log_evidence + float(log_slopes(y, axis).sum())
@@ -179,7 +189,9 @@ def _on_axis(distribution: str, baseline: str, y: NDArray[np.void], s: float) ->
     return axis, head
 
 
-def _regress(head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str]) -> Regression:
+def _regress(
+    head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str | None]
+) -> Regression:
     components = components_of(head)
     of_components = component_groups(groups, components.shape[1])
     return regress(head, terms, of_components, encode_outcome(y, axis), components=components)
