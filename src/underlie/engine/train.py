@@ -141,7 +141,7 @@ def train(
     KeyboardInterrupt
         When the user stopped training before there was anything to keep; later the best so far is returned.
     """
-    run = _Run(build, objective, rows, settings, seeds, judge or objective)
+    run = _Run(build, objective, rows, settings, seeds, judge)
     interrupted = False
     with (
         suitable_threads(run.flops_per_step()),
@@ -171,9 +171,9 @@ class _Run:
         rows: Rows,
         settings: Settings,
         seeds: Sequence[int],
-        judge: Objective,
+        judge: Objective | None = None,
     ) -> None:
-        self.build, self.judge, self.rows, self.settings = build, judge, rows, settings
+        self.build, self.judge, self.rows, self.settings = build, judge or objective, rows, settings
         # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
         self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
         self.generators = self.builders
