@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 
 help:
-	@echo "make demo   fit models to two embedded real data sets and write underlie-demo/report.html"
+	@echo "make demo   fit models to embedded real data sets and write underlie-demo/report.html"
 	@echo "make test   all tests and docstring examples, in parallel"
 	@echo "make lint   style, types and import layers"
 	@echo "make docs   HTML documentation in docs/_build/html"
