@@ -239,6 +239,16 @@ class Predictor:
             parts.append(cells[0, 0].double().cpu().numpy())  # the regression of treatments is one for all replicates
         return np.concatenate(parts)
 
+    def expected_covariates(self, patients: Patients) -> Floats:
+        """E[x | x_obs] of the head's coordinates, averaged over members: (n, n_coordinates)."""
+        factor = self.model.generative["x"]
+        parts = []
+        for _, batch in self._batches(patients, factor.head.n_coordinates):
+            weighted = self._query(batch)
+            mean = weighted.mean(factor.head.mean(factor.raw(weighted.batch)))
+            parts.append(mean.mean(0).double().cpu().numpy())
+        return np.concatenate(parts)
+
     def guide(self, patients: Patients) -> tuple[Floats, Floats]:
         """Mean and variance of the first replicate's q(z | x), (n, M) each."""
         factor = self.model.inference["z"]

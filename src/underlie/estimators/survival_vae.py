@@ -21,6 +21,7 @@ from underlie.estimators.feeding import torch_device
 from underlie.estimators.parameters import undone_on_error
 from underlie.estimators.survival_effects import average_effect, propensities, recommend, treatment_effect
 from underlie.estimators.survival_fit import fit_parts, train_survival
+from underlie.estimators.survival_generation import impute, sample
 from underlie.estimators.survival_parameters import check_parameters, plan_of, survival_pace, treatment_list
 from underlie.estimators.survival_predictor import Patients, Predictor, Quality
 from underlie.estimators.survival_rows import SurvivalRows, column_names, n_rows, refuse_leaks
@@ -642,6 +643,48 @@ class SurvivalVAE(LatentVariableModel):
         patients = self._asked(X, None, needed=False)
         mean, variance = self._predictor.guide(patients)
         return Posterior(mean, variance)
+
+    def impute(self, X: Any, *, n_importance: int = 32) -> Any:
+        """Fill in missing covariates: E[x_mis | x_obs] of numeric ones, the most probable level of discrete ones.
+
+        The latent space of this model is made for outcomes, and learned briefly: for imputation as an end in itself
+        `VAE` is the better tool.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+            Treatment columns are handed on as they are.
+        n_importance : int
+            Draws of z per row and member of the ensemble.
+
+        Returns
+        -------
+        Like X
+            Observed cells are unchanged.
+        """
+        check_is_fitted(self)
+        return impute(self, X, self._predictor_with("guide", n_importance))
+
+    def sample(self, n: int = 1, random_state: RandomState = None) -> tuple[Any, NDArray[np.void]]:
+        """n new patients with their outcomes, by ancestral sampling: z, then x, t and the uncensored time.
+
+        Parameters
+        ----------
+        n : int
+        random_state : int, Generator, RandomState or None
+            Seeds the draws. None: that of the estimator.
+
+        Returns
+        -------
+        X : like the data of `fit`, n rows
+            Covariates and treatments.
+        y : structured array (n,)
+            Times at which the event happens; none is censored.
+        """
+        check_is_fitted(self)
+        seed = as_generator(self.random_state if random_state is None else random_state).integers(2**31 - 1)
+        generator = torch.Generator(self._predictor.device).manual_seed(int(seed))
+        return sample(self, checked_count(n, "n"), generator)
 
     def score_samples(self, X: Any, y: Any = None) -> Floats:
         """Predictive log-likelihood log p(y | x, t) of each patient, in nats on the scale of y.
