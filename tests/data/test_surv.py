@@ -13,10 +13,6 @@ import underlie as ul
 from underlie.data import (
     as_surv,
     check_fittable,
-    decode_surv,
-    encode_surv,
-    surv_log_abs_det,
-    time_scale,
     without_zero_times,
 )
 from underlie.warnings import DataWarning
@@ -177,26 +173,3 @@ def test_zero_times_are_moved_and_named() -> None:
         moved = without_zero_times(y)
     assert moved["time"].tolist() == [0.0, 1.0, 2.0]
     assert moved["upper"].tolist() == [3.0, 1.0, np.inf]
-
-
-def test_encoding_round_trip_and_scale() -> None:
-    y = ul.Surv(TIME, EVENT)
-    scale = time_scale(y)
-    assert np.isclose(scale, np.exp(np.log(TIME).mean()))
-    values = encode_surv(y, scale)
-    assert values.shape == (4, 2)
-    assert np.isclose(np.log(values[:, 0]).mean(), 0.0)
-    assert np.array_equal(decode_surv(values, scale)["event"], y["event"])
-    np.testing.assert_allclose(decode_surv(values, scale)["time"], TIME)
-    np.testing.assert_allclose(surv_log_abs_det(y, scale), -np.log(scale) * np.array(EVENT))
-
-
-def test_encoding_of_intervals_is_finite_and_comes_back() -> None:
-    y = ul.Surv([1.0, 2.0, 3.0, 0.0], [1, 0, 1, 1], entry=[0, 1, 2, 0], upper=[2.0, np.inf, np.nan, 4.0])
-    values = encode_surv(y, 2.0)
-    assert values.shape == (4, 4)
-    assert np.isfinite(values).all()
-    assert np.array_equal(decode_surv(values, 2.0), y)
-    # only the exact event has a density
-    np.testing.assert_allclose(surv_log_abs_det(y, 2.0), [0.0, 0.0, -np.log(2.0), 0.0])
-    assert np.isclose(time_scale(y), np.exp(np.log([1.5, 2.0, 3.0, 2.0]).mean()))

@@ -13,8 +13,9 @@ from scipy import optimize, stats
 from torch import Tensor, nn
 
 import underlie as ul
-from underlie.data import encode_surv, time_scale
+from underlie.data import time_scale
 from underlie.distributions import EventTime, LogLocationScale, LogLocationScaleMixture
+from underlie.models.time_axis import clock_axis, encode_outcome
 
 FAMILIES = pytest.mark.parametrize("family", ["weibull", "lognormal", "loglogistic"])
 WIDTH = pytest.mark.parametrize("width", [2, 4])
@@ -248,7 +249,7 @@ def _outcomes_of(name: str) -> Tensor:
             "gbsg2": (datasets.load_gbsg2, "time", "cens"),
         }[name]
         y = ul.Surv(load()[time], load()[event])
-    return torch.as_tensor(encode_surv(y, time_scale(y)))
+    return torch.as_tensor(encode_outcome(y, clock_axis(time_scale(y))))
 
 
 @FAMILIES

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import logistic, norm
 
 import underlie as ul
-from underlie.models.survival_start import encode_outcome, law_quantile, log_slopes
-from underlie.models.time_axis import TimeAxis, clock_axis, population_axis
+from underlie.data import time_scale
+from underlie.models.survival_start import law_quantile
+from underlie.models.time_axis import TimeAxis, clock_axis, encode_outcome, log_slopes, population_axis
 
 
 def outcome(n: int = 300, seed: int = 0, scale: float = 7.0) -> np.ndarray:
@@ -145,3 +146,15 @@ def test_log_slopes_are_zero_where_the_likelihood_is_a_probability() -> None:
     np.testing.assert_allclose(slopes, [-np.log(4.0), 0, 0, 0])
     columns = encode_outcome(y, clock_axis(4.0))
     np.testing.assert_allclose(columns, np.array([[1, 4, 0, 1], [2, 0, 0, 2], [3, 4, 0, 5], [0, 4, 0, 2]]) / 4.0)
+
+
+def test_encoded_outcomes_have_their_times_on_the_axis_and_the_unit_of_their_density() -> None:
+    y = ul.Surv([1.0, 2.0, 3.0, 0.0], [1, 0, 1, 1], entry=[0, 1, 2, 0], upper=[2.0, np.inf, np.nan, 4.0])
+    values = encode_outcome(y, clock_axis(2.0))
+    expected = [[0.5, 1, 0, 1], [1.0, 0, 0.5, 1.0], [1.5, 1, 1.0, 1.5], [0.0, 1, 0, 2.0]]
+    np.testing.assert_allclose(values, expected, atol=1e-15)
+    # only the exact event has a density
+    np.testing.assert_allclose(log_slopes(y, clock_axis(2.0)), [0.0, 0.0, -np.log(2.0), 0.0])
+    assert np.isclose(time_scale(y), np.exp(np.log([1.5, 2.0, 3.0, 2.0]).mean()))
+    plain = ul.Surv([1.0, 4.0], [1, 0])
+    np.testing.assert_allclose(encode_outcome(plain, clock_axis(time_scale(plain))), [[0.5, 1], [2.0, 0]])

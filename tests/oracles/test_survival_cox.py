@@ -10,8 +10,8 @@ from lifelines import CoxPHFitter
 
 import underlie as ul
 from underlie.models.evidence import regress
-from underlie.models.survival_start import components_of, encode_outcome, law_quantile, make_head
-from underlie.models.time_axis import population_axis
+from underlie.models.survival_start import components_of, law_quantile, make_head
+from underlie.models.time_axis import encode_outcome, population_axis
 
 
 def coefficients(y: np.ndarray, terms: np.ndarray) -> np.ndarray:

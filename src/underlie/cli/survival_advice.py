@@ -170,7 +170,7 @@ def withheld_text(study: Study, decisions: Decisions) -> str:
         "so, and the "
         f"treatment is not recommended: this concerns at least one treatment for {decisions.narrowed:,} of {n:,} "
         "patients. For "
-        f"{decisions.withheld:,} of them, where the control or the treatment that would be chosen is concerned, the "
+        f"{decisions.withheld:,} of them, where the control or every alternative to it is concerned, the "
         "recommendation is withheld altogether."
     )
 

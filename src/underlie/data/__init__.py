@@ -6,9 +6,6 @@ from underlie.data.sources import RowSource, as_source
 from underlie.data.surv import Surv, as_surv
 from underlie.data.surv_encoding import (
     check_fittable,
-    decode_surv,
-    encode_surv,
-    surv_log_abs_det,
     time_scale,
     without_zero_times,
 )
@@ -24,9 +21,6 @@ __all__ = [
     "as_source",
     "as_surv",
     "check_fittable",
-    "decode_surv",
-    "encode_surv",
-    "surv_log_abs_det",
     "time_scale",
     "without_zero_times",
 ]

@@ -40,14 +40,14 @@ def check_fittable(y: NDArray[np.void]) -> None:
             f"y has no event: all {len(y)} rows are censored. Check the coding (event is 1 where it was seen), or "
             "follow the rows for longer; nothing can be learned of when events happen."
         )
-    if not (_middle(y) > 0).any():
+    if not (middle(y) > 0).any():
         raise ValueError("y has no time above 0: check that the times are differences from each row's own origin.")
     if events < _FEW_EVENTS:
         rows = abridge(np.flatnonzero(y["event"]).tolist())
         warnings.warn(
             f"y has only {events} event(s), in row(s) {rows}: expect little precision.", DataWarning, stacklevel=2
         )
-    at = _middle(y)[y["event"]]
+    at = middle(y)[y["event"]]
     if events > 1 and (at == at[0]).all():
         warnings.warn(
             f"all {events} events of y are at one time, {at[0]:g}: the shape of their distribution is not identified.",
@@ -108,45 +108,9 @@ def _smallest_positive(y: NDArray[np.void], interval: NDArray[np.bool_]) -> floa
 
 def time_scale(y: NDArray[np.void]) -> float:
     """The geometric mean of the positive times (middles of intervals): the unit in which an outcome is encoded."""
-    middle = _middle(y)
-    positive = middle[middle > 0]
+    at = middle(y)
+    positive = at[at > 0]
     return float(np.exp(np.log(positive).mean())) if len(positive) else 1.0
-
-
-def encode_surv(y: NDArray[np.void], scale: float) -> NDArray[np.float64]:
-    """The columns that event-time likelihoods read: time / scale and event, with entry / scale and upper / scale.
-
-    Parameters
-    ----------
-    y : structured ndarray (n,)
-        From `Surv` or `as_surv`.
-    scale : float
-        Unit of encoded time, from `time_scale` of the rows that are learned from.
-
-    Returns
-    -------
-    ndarray (n, 2) or (n, 4)
-        Finite: the upper end of a row that is no interval is its time.
-    """
-    columns = [y["time"] / scale, y["event"].astype(np.float64)]
-    if "upper" in (y.dtype.names or ()):
-        columns += [y["entry"] / scale, np.where(y["event"], y["upper"], y["time"]) / scale]
-    return np.column_stack(columns)
-
-
-def decode_surv(values: NDArray[Any], scale: float) -> NDArray[np.void]:
-    """Encoded columns, drawn ones for example, back in the user's units: the inverse of `encode_surv`."""
-    values = np.asarray(values, dtype=np.float64)
-    seen = values[:, 1] > 0.5
-    if values.shape[1] == 2:
-        return structured(values[:, 0] * scale, seen)
-    upper = np.where(seen, values[:, 3] * scale, np.inf)
-    return structured(values[:, 0] * scale, seen, values[:, 2] * scale, upper)
-
-
-def surv_log_abs_det(y: NDArray[np.void], scale: float) -> NDArray[np.float64]:
-    """What brings encoded log-likelihoods to the user's units, (n,): -log scale for a density, 0 for a probability."""
-    return np.where(y["event"] & ~is_interval(y), -np.log(scale), 0.0)
 
 
 def is_interval(y: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -157,7 +121,7 @@ def is_interval(y: NDArray[np.void]) -> NDArray[np.bool_]:
     return found
 
 
-def _middle(y: NDArray[np.void]) -> NDArray[np.float64]:
+def middle(y: NDArray[np.void]) -> NDArray[np.float64]:
     """The time, or the middle of the interval."""
     if "upper" not in (y.dtype.names or ()):
         times: NDArray[np.float64] = y["time"]

@@ -87,7 +87,9 @@ def recommend(
     rows = np.arange(len(chosen))
     table = _with_interval("gain", gains[chosen, :, rows].T, level)
     advised = np.array([_label(option) for option in options], dtype=object)[chosen]
-    confirmed = supported[chosen, rows] & supported[at]
+    # Advice for the control is advice too: it takes an alternative that the data could have shown to be better.
+    alternatives = np.delete(supported, at, axis=0).any(0)
+    confirmed = supported[chosen, rows] & supported[at] & alternatives
     advised[~confirmed] = None
     table.insert(0, "recommended", advised)
     table["supported"] = confirmed

@@ -21,8 +21,9 @@ from underlie.graph import LatentModel, elbo, predictive, predictive_elbo
 from underlie.models.additive import AdditiveBasis
 from underlie.models.evidence import Regression, regress
 from underlie.models.start import LinearStart, linear_start
-from underlie.models.survival_start import SurvivalStart, encode_outcome, survival_start
+from underlie.models.survival_start import SurvivalStart, survival_start
 from underlie.models.survival_vae import survival_vae
+from underlie.models.time_axis import encode_outcome
 
 Floats = NDArray[np.float64]
 
@@ -79,10 +80,9 @@ class Parts:
 @final
 @dataclass(frozen=True)
 class TreatmentParts:
-    """How treatments enter: the centre of their features, the terms that modify their effects, and p(t | x)."""
+    """How treatments enter: the centre of their features, and p(t | x)."""
 
     centre: Floats
-    modifiers: NDArray[np.int64]
     propensity: Regression
 
 
@@ -204,20 +204,19 @@ def _treatment_parts(
     t_head.double().start(t)
     features = t_head.features(t).double()
     centre = features.mean(0)
-    modifiers = np.arange(len(basis))
-    design = unn.treatment_terms(features - centre, torch.as_tensor(patients.terms), torch.as_tensor(modifiers)).numpy()
+    design = unn.treatment_terms(features - centre, torch.as_tensor(patients.terms)).numpy()
     # Lines and departures that modify an effect are shrunk apart: most effects are modified by few things, and simply.
     modifications = ["modification" if g == "main" else "smooth modification" for g in basis.groups]
     groups = ["free"] * features.shape[1] + modifications * features.shape[1]
     of_propensity: list[list[str | None]] = [list(basis.groups) for _ in range(t_head.n_raw)]
     propensity = regress(t_head, patients.terms, of_propensity, patients.t.values)
     t_head.float()
-    return TreatmentParts(centre.numpy(), modifiers, propensity), design, groups
+    return TreatmentParts(centre.numpy(), propensity), design, groups
 
 
 def _regression(parts: Parts, n_terms: int, intercept: Floats, weight: Floats) -> unn.Regression:
     tensors = [torch.as_tensor(a) for a in (intercept, weight[:, :n_terms].T, parts.start.components)]
     if parts.treatment is None:
         return unn.Regression(*tensors)
-    more = (weight[:, n_terms:].T, parts.treatment.centre, parts.treatment.modifiers)
+    more = (weight[:, n_terms:].T, parts.treatment.centre)
     return unn.Regression(*tensors, *(torch.as_tensor(a) for a in more))

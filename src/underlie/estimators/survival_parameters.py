@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from underlie.distributions import EVENT_TIMES
 from underlie.estimators.base import checked_count
 from underlie.estimators.feeding import Pace
 from underlie.estimators.parameters import check_likelihood, check_number, check_widths
 from underlie.estimators.survival_fit import Plan
-from underlie.models.survival_start import DISTRIBUTIONS
 from underlie.nn import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check_parameters(model: SurvivalVAE) -> None:
     if not isinstance(model.direct, (bool, np.bool_)):
         raise TypeError(f"direct must be True or False, got {model.direct!r}.")
     for name, choices in (
-        ("distribution", DISTRIBUTIONS),
+        ("distribution", EVENT_TIMES),
         ("baseline", ("nonparametric", "parametric")),
         ("objective", ("predictive", "elbo")),
         ("activation", tuple(ACTIVATIONS)),

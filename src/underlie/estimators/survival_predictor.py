@@ -124,11 +124,11 @@ class Predictor:
         head = model.generative["y"].head
         assert isinstance(head, EventTime)
         self.head = head
-        self.heads = [unn.take(head, [r]) for r in range(next(model.parameters()).shape[0])]
         self.n_draws, self.proposal = n_draws, proposal
         self.n_latent = model.generative["z"].head.width
         parameters = next(model.parameters())
         self.device, self.n_replicates = parameters.device, parameters.shape[0]
+        self.heads = [unn.take(head, [r]) for r in range(self.n_replicates)]
         # Each replicate has its own scrambling: errors of the draws average out over replicates too.
         noise = [normal_draws(n_draws, self.n_latent, seed + r) for r in range(self.n_replicates)]
         self.noise = torch.cat(noise).to(self.device)
@@ -136,7 +136,7 @@ class Predictor:
     # ---- one number or curve per row, averaged over draws and replicates ----
     def survival(self, patients: Patients, times: Floats) -> Floats:
         """P(T > t) of each row: (n, n_times), or (n, 1) where ``times`` has shape (n, 1)."""
-        return self._average(patients, times, lambda head, raw, u: head.log_survival(raw, u).exp())
+        return self._average(patients, times, _survival)
 
     def by_replicate(self, patients: Patients, times: Floats) -> Floats:
         """P(T > t) of each row by each replicate: (R, n, n_times)."""
@@ -159,12 +159,11 @@ class Predictor:
         """log p(y | x, t) on the encoded scale, (n,)."""
         y = torch.as_tensor(outcome, dtype=torch.float32, device=self.device)
         found = np.empty(len(patients))
-        for mixture in self.mixtures(patients, 1):
-            terms = self.head.log_prob(mixture.raw, y[mixture.rows]).sum(-1)
-            weighted = torch.log(mixture.weights) + terms
-            by_replicate = torch.logsumexp(weighted, 1)
-            value = torch.logsumexp(by_replicate, 0) - np.log(self.n_replicates)
-            found[mixture.rows] = value.double().cpu().numpy()
+        with few_threads(self._operations(patients, 1)):
+            for mixture in self.mixtures(patients, 1):
+                terms = self.head.log_prob(mixture.raw, y[mixture.rows]).sum(-1)
+                value = torch.logsumexp(torch.log(mixture.weights) + terms, (0, 1)) - np.log(self.n_replicates)
+                found[mixture.rows] = value.double().cpu().numpy()
         return found
 
     def quantile(self, patients: Patients, p: Floats) -> Floats:
@@ -172,20 +171,17 @@ class Predictor:
         found = np.empty((len(patients), len(p)))
         with few_threads(self._operations(patients, len(p))):
             for mixture in self.mixtures(patients, len(p)):
-                found[mixture.rows] = self._inverse(partial(self._survival, mixture), mixture, p)
+                found[mixture.rows] = self._inverse(partial(self._mean, mixture, of=_survival), mixture, p)
         return found
 
     def quantile_by_replicate(self, patients: Patients, p: float) -> Floats:
         """The same by each replicate alone, for one share: (R, n)."""
         found = np.empty((self.n_replicates, len(patients)))
-        for mixture in self.mixtures(patients, 1):
-            for r, head in enumerate(self.heads):
-
-                def curve(u: Tensor, m: Mixture = mixture, r: int = r, head: EventTime = head) -> Tensor:
-                    survival = head.log_survival(m.raw[r : r + 1], u).exp()[0]
-                    return torch.einsum("sb,sbt->bt", m.weights[r], survival)
-
-                found[r, mixture.rows] = self._inverse(curve, mixture, np.array([p]))[:, 0]
+        with few_threads(self._operations(patients, 1)):
+            for mixture in self.mixtures(patients, 1):
+                for r in range(self.n_replicates):
+                    curve = partial(self._of_member, mixture, r, of=_survival)
+                    found[r, mixture.rows] = self._inverse(curve, mixture, np.array([p]))[:, 0]
         return found
 
     def _inverse(self, curve: Callable[[Tensor], Tensor], mixture: Mixture, p: Floats) -> Floats:
@@ -198,9 +194,6 @@ class Predictor:
             above = curve(middle.exp()) > goal
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
         return self.axis.decode(torch.exp(0.5 * (low + high)).double().cpu().numpy())
-
-    def _survival(self, mixture: Mixture, u: Tensor) -> Tensor:
-        return self._mean(mixture, u, lambda head, raw, at: head.log_survival(raw, at).exp())
 
     def quality(self, patients: Patients, time: float) -> Quality:
         """Effective sample size, Pareto shape, and the error of the survival probability at a time."""
@@ -275,10 +268,16 @@ class Predictor:
     def _mean(self, mixture: Mixture, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Tensor:
         """Weighted mean over draws and replicates, (B, n_times), one replicate at a time to save memory."""
         total = torch.zeros(mixture.raw.shape[2], u.shape[-1], device=self.device)
-        for r, head in enumerate(self.heads):
-            values = of(head, mixture.raw[r : r + 1], u)[0]
-            total += torch.einsum("sb,sbt->bt", mixture.weights[r], values)
+        for r in range(self.n_replicates):
+            total += self._of_member(mixture, r, u, of)
         return total / self.n_replicates
+
+    def _of_member(
+        self, mixture: Mixture, r: int, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Weighted mean over the draws of replicate r, (B, n_times)."""
+        values = of(self.heads[r], mixture.raw[r : r + 1], u)[0]
+        return torch.einsum("sb,sbt->bt", mixture.weights[r], values)
 
     def _encoded(self, times: Floats, rows: slice) -> Tensor:
         times = np.asarray(times, dtype=float)
@@ -307,3 +306,7 @@ class Predictor:
     def _tensor(self, array: Floats) -> Tensor:
         tensor = torch.as_tensor(array, dtype=torch.float32, device=self.device)
         return tensor.expand(self.n_replicates, 1, *tensor.shape)
+
+
+def _survival(head: EventTime, raw: Tensor, u: Tensor) -> Tensor:
+    return head.log_survival(raw, u).exp()

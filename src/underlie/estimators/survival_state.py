@@ -56,7 +56,6 @@ def state_of(model: SurvivalVAE) -> tuple[dict[str, Any], dict[str, Any]]:
         "n_members": model._predictor.n_replicates,
         "cuts": list(head.cuts) if isinstance(head, PiecewiseExponential) else None,
         "axis": [model._axis.log_time, model._axis.log_encoded],
-        "modifiers": None if parts.treatment is None else parts.treatment.modifiers,
     }
     return state, {name: tensor for name, tensor, _ in unn.tensors(model.model_)}
 
@@ -91,10 +90,9 @@ def _blank_parts(model: SurvivalVAE, state: dict[str, Any], encoder: Encoder | N
     treatment, t_head = None, None
     if encoder is not None:
         t_head = likelihood_for(encoder.schema, state["treatment_likelihoods"])
-        modifiers = np.asarray(state["modifiers"], dtype=np.int64)
         n_features = t_head.n_features
-        treatment = TreatmentParts(np.zeros(n_features), modifiers, blank_regression(t_head.n_raw, len(model._basis)))
-        n_terms += n_features * (1 + len(modifiers)) if model.direct else 0
+        treatment = TreatmentParts(np.zeros(n_features), blank_regression(t_head.n_raw, len(model._basis)))
+        n_terms += n_features * (1 + n_terms) if model.direct else 0
     regression: Regression = blank_regression(components.shape[1], n_terms)
     axis = TimeAxis(*(np.asarray(a, dtype=float) for a in state["axis"]))
     start = SurvivalStart(axis, head, components, regression, float(state["heterogeneity_"]), {})

@@ -29,7 +29,8 @@ from underlie.estimators.survival_state import restore_state, state_of
 from underlie.estimators.survival_summaries import checked_times, expectation, restricted_mean
 from underlie.graph import Joint, LatentModel
 from underlie.models.additive import AdditiveBasis
-from underlie.models.survival_start import SurvivalStart, encode_outcome, log_slopes
+from underlie.models.survival_start import SurvivalStart
+from underlie.models.time_axis import encode_outcome, log_slopes
 from underlie.warnings import ExtrapolationWarning, ImportanceSamplingWarning, warn
 
 Floats = NDArray[np.float64]
@@ -599,7 +600,7 @@ class SurvivalVAE(LatentVariableModel):
         least ``min_gain``. A physician may want another time, the restricted mean, or a rule of their own.
 
         Recommendations are those of a regression on observed covariates (see the class); they are withheld where the
-        data hold too few patients like this one under the treatment or the control.
+        data hold too few patients like this one under the control, or under every alternative to it.
 
         Parameters
         ----------
@@ -777,7 +778,7 @@ def _checked_outcome(X: Any, y: Any, instead_of_zero: float | None = None) -> ND
     """y as a structured array of the length of X, without zero times; checked for fitting where none is given."""
     outcome = as_surv(y)
     if len(outcome) != n_rows(X):
-        raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes.")
+        raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes: give one for each row.")
     if instead_of_zero is None:
         check_fittable(outcome)
         refuse_leaks(X, outcome)

@@ -2,8 +2,7 @@ r"""Where a survival model starts: a regression on its own axis of time, shrunk 
 
 On the population's axis of time a Weibull regression whose shape is 1 is Cox's regression. The start adds to it smooth
 effects, effects that change with time (terms in the shape), and a normal effect on the log hazard that no covariate
-shows (a frailty), and lets the evidence decide how much of each there is. Every replicate starts from its own draw
-of the posterior, so that the spread over replicates is that of the data's uncertainty.
+shows (a frailty), and lets the evidence decide how much of each there is.
 
 References: Cox (1972), Regression models and life tables; Vaupel, Manton & Stallard (1979) for frailty; Cheng, Wei &
 Ying (1995) for the axis; Kass & Raftery (1995), Bayes factors.
@@ -13,28 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, cast, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from underlie.data.surv_encoding import time_scale
-from underlie.distributions import EventTime, LogLocationScale, LogLocationScaleMixture, PiecewiseExponential
-from underlie.distributions.events.choose import hazard_cuts
-from underlie.distributions.events.log_location_scale import LAWS, error_law
+from underlie.distributions import EventTime, LogLocationScale, PiecewiseExponential, event_time, hazard_cuts
+from underlie.distributions.events.log_location_scale import LAWS, Family, error_law
 from underlie.models.evidence import Regression, regress
-from underlie.models.time_axis import TimeAxis, clock_axis, population_axis
+from underlie.models.time_axis import TimeAxis, clock_axis, encode_outcome, log_slopes, population_axis
 
 Floats = NDArray[np.float64]
 
-#: Names of distributions of the time to the event.
-DISTRIBUTIONS: Final = (*LAWS, "piecewise_exponential", "mixture")
 #: Standard deviations of the unexplained effect that are compared by their evidence.
 HETEROGENEITY: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
 #: Terms that have to earn their place: claims about who benefits are acted on.
 OPTIONAL: Final = ("smooth modification",)
-#: Log evidence by which a model must be better for that, "strong" in the words of Kass & Raftery (1995).
+#: A difference in log evidence that counts, "strong" in the words of Kass & Raftery (1995).
 STRONG: Final = 3.0
 #: Rows on which they are compared; more would hardly change which is best.
 _COMPARE_ROWS = 3_000
@@ -69,23 +65,6 @@ class SurvivalStart:
     evidence: dict[float, float]
 
 
-def encode_outcome(y: NDArray[np.void], axis: TimeAxis) -> Floats:
-    """The columns that event-time likelihoods read, with times on an axis: (n, 2) or (n, 4)."""
-    columns = [axis.encode(y["time"]), y["event"].astype(float)]
-    if "upper" in (y.dtype.names or ()):
-        upper = np.where(y["event"] & np.isfinite(y["upper"]), y["upper"], y["time"])
-        columns += [axis.encode(y["entry"]), axis.encode(upper)]
-    return np.column_stack(columns)
-
-
-def log_slopes(y: NDArray[np.void], axis: TimeAxis) -> Floats:
-    """What brings encoded log-likelihoods to the user's units, (n,): 0 for a censored row or an interval."""
-    exact = y["event"].copy()
-    if "upper" in (y.dtype.names or ()):
-        exact &= ~(y["upper"] > y["time"])
-    return np.where(exact, axis.log_slope(np.maximum(y["time"], np.finfo(float).tiny)), 0.0)
-
-
 def survival_start(
     distribution: str,
     baseline: str,
@@ -99,7 +78,7 @@ def survival_start(
     Parameters
     ----------
     distribution : str
-        See `make_head`.
+        One of `underlie.distributions.EVENT_TIMES`.
     baseline : {"nonparametric", "parametric"}
         The population's axis of time, or the clock's.
     y : structured ndarray (n,)
@@ -121,7 +100,7 @@ def survival_start(
         rows = _some_rows(y, _COMPARE_ROWS)
         for s in tried:
             evidence[s] = _evidence(distribution, baseline, y[rows], terms[rows], simple, s)
-            if evidence[s] < max(evidence.values()) - 3.0:  # it falls from here on
+            if evidence[s] < max(evidence.values()) - STRONG:  # it falls from here on
                 break
     best = max(evidence, key=evidence.__getitem__) if evidence else tried[0]
     axis, head = _on_axis(distribution, baseline, y, best)
@@ -142,13 +121,11 @@ def make_head(
     """
     if distribution == "piecewise_exponential":
         return PiecewiseExponential(hazard_cuts(event_times) if cuts is None else cuts, "interval", width=width)
-    if distribution == "mixture":
-        return LogLocationScaleMixture(width=width)
     if distribution not in LAWS:
-        raise ValueError(f"distribution is {distribution!r}; choose one of {', '.join(map(repr, DISTRIBUTIONS))}.")
-    shape = "free" if distribution == "exponential" else "network"
-    blur = heterogeneity
-    return LogLocationScale(distribution, shape, "proportional", heterogeneity=blur, width=width)  # type: ignore[arg-type]
+        return event_time(distribution, width=width)
+    shape: Literal["free", "network"] = "free" if distribution == "exponential" else "network"
+    family = cast(Family, distribution)
+    return LogLocationScale(family, shape, "proportional", heterogeneity=heterogeneity, width=width)
 
 
 def components_of(head: EventTime) -> Floats:

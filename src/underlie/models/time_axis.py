@@ -9,6 +9,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from underlie.data.surv_encoding import is_interval, middle
+
 Floats = NDArray[np.float64]
 
 _MOST_KNOTS = 60
@@ -74,35 +76,44 @@ def population_axis(y: NDArray[np.void], quantile: Callable[[Floats], Floats]) -
     inference for a family of counting processes.
     """
     times, hazard = _nelson_aalen(y)
-    middle = 0.5 * (np.concatenate([[0.0], hazard[:-1]]) + hazard)
+    halfway = 0.5 * (np.concatenate([[0.0], hazard[:-1]]) + hazard)
     chosen = np.unique(np.round(np.linspace(0, len(times) - 1, min(len(times), _MOST_KNOTS))).astype(int))
-    log_t, log_h = np.log(times[chosen]), np.log(middle[chosen])
+    log_t, log_h = np.log(times[chosen]), np.log(halfway[chosen])
     log_t = np.concatenate([[log_t[0] - _BEYOND], log_t, [log_t[-1] + _BEYOND]])
     end = max(min(log_h[-1] + _BEYOND, np.log(_LARGEST_HAZARD)), log_h[-1] + 0.5)
     log_h = np.concatenate([[log_h[0] - _BEYOND], log_h, [end]])
     log_u = quantile(np.exp(log_h))
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(log_u)) > 1e-9])
     log_t, log_u = log_t[rising], log_u[rising]
-    of_events = np.interp(np.log(_middle(y)[y["event"]]), log_t, log_u)
+    of_events = np.interp(np.log(middle(y)[y["event"]]), log_t, log_u)
     return TimeAxis(log_t, log_u - of_events.mean())
+
+
+def encode_outcome(y: NDArray[np.void], axis: TimeAxis) -> Floats:
+    """The columns that event-time likelihoods read, with times on an axis: (n, 2), or (n, 4) with entry and upper end.
+
+    Finite: the upper end of a row that is no interval is its time.
+    """
+    columns = [axis.encode(y["time"]), y["event"].astype(float)]
+    if "upper" in (y.dtype.names or ()):
+        columns += [axis.encode(y["entry"]), axis.encode(np.where(y["event"], y["upper"], y["time"]))]
+    return np.column_stack(columns)
+
+
+def log_slopes(y: NDArray[np.void], axis: TimeAxis) -> Floats:
+    """What brings encoded log-likelihoods to the user's units, (n,): the axis' log slope for a density, else 0."""
+    slope = axis.log_slope(np.maximum(y["time"], np.finfo(float).tiny))
+    return np.where(y["event"] & ~is_interval(y), slope, 0.0)
 
 
 def _nelson_aalen(y: NDArray[np.void]) -> tuple[Floats, Floats]:
     """Distinct event times and the cumulative hazard just after each; rows count as at risk from their entry on."""
-    at, event = _middle(y), y["event"]
+    at, event = middle(y), y["event"]
     times, deaths = np.unique(at[event], return_counts=True)
     risk = len(at) - np.searchsorted(np.sort(at), times, "left")
     if "entry" in (y.dtype.names or ()):
         risk = risk - (len(at) - np.searchsorted(np.sort(y["entry"]), times, "left"))
     return times, np.cumsum(deaths / np.maximum(risk, deaths))
-
-
-def _middle(y: NDArray[np.void]) -> Floats:
-    if "upper" not in (y.dtype.names or ()):
-        times: Floats = y["time"]
-        return times
-    interval = y["event"] & (y["upper"] > y["time"]) & np.isfinite(y["upper"])
-    return np.where(interval, 0.5 * (y["time"] + np.where(interval, y["upper"], 0.0)), y["time"])
 
 
 def _mapped(value: Floats, source: Floats, target: Floats) -> Floats:

@@ -14,7 +14,7 @@ from underlie.nn.layers import MLP, batched
 class Regression(nn.Module):
     r"""Raw numbers of a likelihood, linear in terms with fixed coefficients, for R replicates at once.
 
-    .. math:: \mathrm{raw} = C\,(b + \phi\, \Theta + (\tau, \phi_m \otimes \tau)\, \Gamma), \qquad
+    .. math:: \mathrm{raw} = C\,(b + \phi\, \Theta + (\tau, \phi \otimes \tau)\, \Gamma), \qquad
               \tau = t - \bar t
 
     Parameters
@@ -25,12 +25,10 @@ class Regression(nn.Module):
         Θ, of the terms.
     components : Tensor (n_raw, c)
         C.
-    treatment : Tensor (k + k |m|, c), optional
-        Γ: k main effects of the treatment's features, then those modified by each of the terms m, feature by feature.
+    treatment : Tensor (k + k p, c), optional
+        Γ: k main effects of the treatment's features, then those modified by each of the terms, feature by feature.
     centre : Tensor (k,), optional
         Of the treatment's features.
-    modifiers : Tensor (|m|,) of int64, optional
-        Terms that may modify the treatment's effect.
     """
 
     intercept: Tensor
@@ -38,7 +36,6 @@ class Regression(nn.Module):
     components: Tensor
     treatment: Tensor | None
     centre: Tensor | None
-    modifiers: Tensor | None
 
     def __init__(
         self,
@@ -47,7 +44,6 @@ class Regression(nn.Module):
         components: Tensor,
         treatment: Tensor | None = None,
         centre: Tensor | None = None,
-        modifiers: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("intercept", intercept[None, None].float())
@@ -55,7 +51,6 @@ class Regression(nn.Module):
         self.register_buffer("components", components.T[None].float())
         self.register_buffer("treatment", None if treatment is None else treatment[None].float())
         self.register_buffer("centre", None if centre is None else centre[None].float())
-        self.register_buffer("modifiers", modifiers, persistent=False)
 
     def scores(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
         """(R, 1, B, p) and (R, 1, B, k) -> (R, 1, B, c)."""
@@ -63,8 +58,7 @@ class Regression(nn.Module):
         if t is None or self.treatment is None:
             return out
         assert self.centre is not None
-        assert self.modifiers is not None
-        design = treatment_terms(t - self.centre[:, None, None], terms, self.modifiers)
+        design = treatment_terms(t - self.centre[:, None, None], terms)
         return out + batched(design, self.treatment)
 
     def forward(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
@@ -72,12 +66,12 @@ class Regression(nn.Module):
         return batched(self.scores(terms, t), self.components)
 
 
-def treatment_terms(tau: Tensor, terms: Tensor, modifiers: Tensor) -> Tensor:
-    """Features of a treatment (..., k), alone and times each modifying term: (..., k + k |m|)."""
-    if not modifiers.numel():
+def treatment_terms(tau: Tensor, terms: Tensor) -> Tensor:
+    """Features of a treatment (..., k), alone and times each term (..., p) that may modify them: (..., k + k p)."""
+    if not terms.shape[-1]:
         return tau
-    tau, chosen = torch.broadcast_tensors(tau[..., :, None], terms[..., None, modifiers])
-    return torch.cat([tau[..., 0], (tau * chosen).flatten(-2)], dim=-1)
+    tau, modified = torch.broadcast_tensors(tau[..., :, None], terms[..., None, :])
+    return torch.cat([tau[..., 0], (tau * modified).flatten(-2)], dim=-1)
 
 
 @final
