@@ -282,3 +282,20 @@ def test_models_that_cannot_answer() -> None:
             ask()
     with pytest.raises(ValueError, match="n_replicates of at least 2"):
         fitted(n_replicates=1).treatment_effect(X, HORIZON, "yes", "no")
+
+
+def test_advice_for_the_control_is_withheld_where_no_alternative_is_supported() -> None:
+    """Men always get the control: that it is better for them than the alternative, these data cannot say."""
+    rng = np.random.default_rng(0)
+    n = 400
+    sex = np.where(rng.random(n) < 0.5, "man", "woman")
+    arm = np.where((sex == "woman") & (rng.random(n) < 0.5), "new", "old")
+    table = pd.DataFrame({"sex": sex, "age": rng.normal(60, 8, n), "arm": arm})
+    time = rng.weibull(1.3, n) * np.where(arm == "new", 2.0, 1.0)
+    model = ul.SurvivalVAE("arm", n_replicates=2, max_epochs=1, heterogeneity=0.0, random_state=0, verbose=False)
+    model.fit(table, ul.Surv(time, np.ones(n, dtype=bool)))
+    rare = model.propensity(table)["new"].to_numpy() < 0.02
+    assert rare[sex == "man"].all()
+    advice = model.recommend(table, 1.0, control="old")
+    assert advice["recommended"][rare].isna().all()
+    assert advice["recommended"][~rare].notna().all()

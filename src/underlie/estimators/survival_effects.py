@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from underlie.data import Encoded
+from underlie.data.columns import Column
 from underlie.estimators.survival_predictor import Patients
 from underlie.estimators.survival_rows import n_rows
 from underlie.estimators.survival_summaries import checked_times, restricted_mean
@@ -34,11 +34,12 @@ def treatment_effect(
 ) -> pd.DataFrame:
     """See `SurvivalVAE.treatment_effect`."""
     time = _checked(model, time, measure, level)
-    treated, untreated = (_by_member(model, X, time, t, measure) for t in (treatment, control))
-    values = [_ensemble(model, X, t, measure, m) for t, m in ((treatment, treated), (control, untreated))]
+    arms = _arms(model, X, [treatment, control])
+    treated, untreated = (_by_member(model, arm, time, measure) for arm in arms)
+    values = [_ensemble(model, arm, measure, m) for arm, m in zip(arms, (treated, untreated), strict=True)]
     table = _with_interval("effect", treated - untreated, level, values[0] - values[1])
     table["treated"], table["control"] = values
-    table["supported"] = _supported(model, X, [treatment, control]).all(0)
+    table["supported"] = _supported(model, arms, [treatment, control]).all(0)
     return _indexed(table, X)
 
 
@@ -47,12 +48,13 @@ def average_effect(
 ) -> pd.DataFrame:
     """See `SurvivalVAE.average_effect`."""
     time = _checked(model, time, measure, level)
-    treated, untreated = (_by_member(model, X, time, t, measure) for t in (treatment, control))
-    values = [_ensemble(model, X, t, measure, m).mean() for t, m in ((treatment, treated), (control, untreated))]
+    arms = _arms(model, X, [treatment, control])
+    treated, untreated = (_by_member(model, arm, time, measure) for arm in arms)
+    values = [_ensemble(model, arm, measure, m).mean() for arm, m in zip(arms, (treated, untreated), strict=True)]
     spread = (treated - untreated).mean(1, keepdims=True)
     table = _with_interval("effect", spread, level, np.array([values[0] - values[1]]))
     table["treated"], table["control"] = values
-    table["supported"] = _supported(model, X, [treatment, control]).all(0).mean()
+    table["supported"] = _supported(model, arms, [treatment, control]).all(0).mean()
     table["n"] = treated.shape[1]
     return table
 
@@ -68,15 +70,15 @@ def recommend(
     time = _checked(model, time, "rmst" if rule == "rmst" else "survival", level)
     options = treatment_options(model)
     baseline = options[0] if control is None else _find(options, control)
-    curves = {name: _by_member(model, X, time, option, "survival") for name, option in _named(options)}
-    names = list(curves)
+    arms = _arms(model, X, options)
+    curves = [_by_member(model, arm, time, "survival") for arm in arms]
     utility = curves
     if rule == "rmst":
-        utility = {name: _by_member(model, X, time, option, "rmst") for name, option in _named(options)}
+        utility = [_by_member(model, arm, time, "rmst") for arm in arms]
     elif callable(rule):
-        utility = {name: _by_rule(rule, model, X, time, option, curves[name]) for name, option in _named(options)}
-    values = np.stack([utility[name] for name in names])  # (options, R, n)
-    supported = _supported(model, X, options)
+        utility = [_by_rule(rule, option, curve) for option, curve in zip(options, curves, strict=True)]
+    values = np.stack(utility)  # (options, R, n)
+    supported = _supported(model, arms, options)
     at = options.index(baseline)
     gains = values - values[at]
     mean = np.where(supported, gains.mean(1), -np.inf)
@@ -93,8 +95,8 @@ def recommend(
     advised[~confirmed] = None
     table.insert(0, "recommended", advised)
     table["supported"] = confirmed
-    for name in names:
-        table[f"survival {name}"] = curves[name].mean(0)
+    for option, curve in zip(options, curves, strict=True):
+        table[f"survival {option_name(option)}"] = curve.mean(0)
     return _indexed(table, X)
 
 
@@ -127,7 +129,6 @@ def option_name(option: Any) -> str:
 
 def propensities(model: SurvivalVAE, X: Any) -> pd.DataFrame:
     """See `SurvivalVAE.propensity`."""
-    patients = model._asked(X, None, needed=False)
     assert model._rows.treatment_encoder is not None
     doses = [
         n for n, c in zip(model.treatments_, model._rows.treatment_encoder.schema, strict=True) if c.levels is None
@@ -136,8 +137,9 @@ def propensities(model: SurvivalVAE, X: Any) -> pd.DataFrame:
         raise ValueError(
             f"treatment {doses[0]!r} is a dose: it has a density, not a probability for each of its values."
         )
-    found = {option_name(o): np.exp(_log_propensity(model, X, patients, o)) for o in treatment_options(model)}
-    return _indexed(pd.DataFrame(found), X)
+    options = treatment_options(model)
+    log_p = [model._predictor.log_propensity(arm).sum(1) for arm in _arms(model, X, options)]
+    return _indexed(pd.DataFrame({option_name(o): np.exp(p) for o, p in zip(options, log_p, strict=True)}), X)
 
 
 def _checked(model: SurvivalVAE, time: float, measure: str, level: float) -> float:
@@ -152,9 +154,15 @@ def _checked(model: SurvivalVAE, time: float, measure: str, level: float) -> flo
     return float(at[0])
 
 
-def _by_member(model: SurvivalVAE, X: Any, time: float, treatment: Any, measure: str) -> Floats:
-    """The measure under a treatment by each member of the ensemble, (R, n)."""
-    patients, predictor = model._asked(X, treatment), model._predictor
+def _arms(model: SurvivalVAE, X: Any, options: list[Any]) -> list[Patients]:
+    """The rows of X, encoded once, under each of the treatments."""
+    patients = model._asked(X, None, needed=False)
+    return [patients.with_treatment(model._rows.encode_treatments(X, option)) for option in options]
+
+
+def _by_member(model: SurvivalVAE, patients: Patients, time: float, measure: str) -> Floats:
+    """The measure by each member of the ensemble, (R, n)."""
+    predictor = model._predictor
     if measure == "survival":
         return predictor.by_replicate(patients, np.array([time]))[..., 0]
     if measure == "median":
@@ -166,12 +174,12 @@ def _by_member(model: SurvivalVAE, X: Any, time: float, treatment: Any, measure:
     return np.concatenate(parts, axis=1)
 
 
-def _ensemble(model: SurvivalVAE, X: Any, treatment: Any, measure: str, by_member: Floats) -> Floats:
-    """The measure under a treatment by the ensemble, (n,): a mean over members, but for the median of their mixture."""
-    return model.predict_median(X, treatment) if measure == "median" else by_member.mean(0)
+def _ensemble(model: SurvivalVAE, patients: Patients, measure: str, by_member: Floats) -> Floats:
+    """The measure by the ensemble, (n,): a mean over members, but for the median of their mixture."""
+    return model._quantiles(patients, np.array([0.5]))[:, 0] if measure == "median" else by_member.mean(0)
 
 
-def _by_rule(rule: Any, model: SurvivalVAE, X: Any, time: float, option: Any, survival: Floats) -> Floats:
+def _by_rule(rule: Any, option: Any, survival: Floats) -> Floats:
     """A user's utility of a treatment, (R, n): a function of (survival probabilities (n,), treatment) to (n,)."""
     found = [np.asarray(rule(s, option), dtype=float) for s in survival]
     for values in found:
@@ -196,38 +204,27 @@ def _with_interval(name: str, by_member: Floats, level: float, value: Floats | N
     return pd.DataFrame({name: centre, "lower": centre - half, "upper": centre + half})
 
 
-def _supported(model: SurvivalVAE, X: Any, options: list[Any]) -> NDArray[np.bool_]:
+def _supported(model: SurvivalVAE, arms: list[Patients], options: list[Any]) -> NDArray[np.bool_]:
     """Whether patients like each row are given each treatment often enough, (options, n); a dose, within its range."""
-    patients = model._asked(X, None, needed=False)
-    low = np.log(MIN_PROPENSITY)
-    often = [_log_propensity(model, X, patients, o, discrete_only=True) >= low for o in options]
-    return np.stack([f & _within_range(model, o, n_rows(X)) for f, o in zip(often, options, strict=True)])
-
-
-def _within_range(model: SurvivalVAE, option: Any, n: int) -> NDArray[np.bool_]:
     assert model._rows.treatment_encoder is not None
-    asked = model._rows.levels_asked(option, n)
-    within = np.ones(n, dtype=bool)
-    for values, column in zip(asked.values(), model._rows.treatment_encoder.schema, strict=True):
+    columns = list(model._rows.treatment_encoder.schema)
+    discrete = np.array([c.levels is not None for c in columns])
+    found = []
+    for arm, option in zip(arms, options, strict=True):
+        cells = np.where(discrete, model._predictor.log_propensity(arm), 0.0)
+        often = cells.sum(1) >= np.log(MIN_PROPENSITY)
+        found.append(often & _within_range(columns, model._rows.levels_asked(option, len(arm))))
+    return np.stack(found)
+
+
+def _within_range(columns: list[Column], asked: Mapping[str | int, list[Any]]) -> NDArray[np.bool_]:
+    """Whether every dose lies within those seen at fit, (n,)."""
+    within = np.ones(len(next(iter(asked.values()))), dtype=bool)
+    for values, column in zip(asked.values(), columns, strict=True):
         if column.levels is None and column.low is not None and column.high is not None:
             doses = np.asarray(values, dtype=float)
             within &= (doses >= column.low) & (doses <= column.high)
     return within
-
-
-def _log_propensity(
-    model: SurvivalVAE, X: Any, patients: Patients, option: Any, *, discrete_only: bool = False
-) -> Floats:
-    """log p(t = option | x), (n,); doses count as supported within their range."""
-    t = model._rows.encode_treatments(X, option)
-    assert isinstance(t, Encoded)
-    assert model._rows.treatment_encoder is not None
-    cells = model._predictor.log_propensity(patients.with_treatment(t))
-    if discrete_only:
-        discrete = np.array([c.levels is not None for c in model._rows.treatment_encoder.schema])
-        cells = np.where(discrete, cells, 0.0)
-    total: Floats = cells.sum(1)
-    return total
 
 
 def _find(options: list[Any], control: Any) -> Any:
@@ -235,10 +232,6 @@ def _find(options: list[Any], control: Any) -> Any:
         if option == control or str(option) == str(control):
             return option
     raise ValueError(f"control is {control!r}; choose one of {', '.join(map(option_name, options))}.")
-
-
-def _named(options: list[Any]) -> list[tuple[str, Any]]:
-    return [(option_name(o), o) for o in options]
 
 
 def _label(option: Any) -> Any:

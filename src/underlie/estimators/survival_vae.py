@@ -407,7 +407,11 @@ class SurvivalVAE(LatentVariableModel):
         share = np.atleast_1d(np.asarray(p, dtype=float))
         if share.ndim != 1 or not ((share > 0) & (share < 1)).all():
             raise ValueError(f"p must lie strictly between 0 and 1, got {p!r}.")
-        patients = self._asked(X, treatment)
+        found = self._quantiles(self._asked(X, treatment), share)
+        return found[:, 0] if np.ndim(p) == 0 else found
+
+    def _quantiles(self, patients: Patients, share: Floats) -> Floats:
+        """Quantiles (n, n_p), with a warning where they lie beyond follow-up."""
         found = self._predictor.quantile(patients, share)
         beyond = int((found > self.follow_up_).any(1).sum())
         if beyond:
@@ -416,7 +420,7 @@ class SurvivalVAE(LatentVariableModel):
                 "it rests on the fitted tail alone.",
                 ExtrapolationWarning,
             )
-        return found[:, 0] if np.ndim(p) == 0 else found
+        return found
 
     def predict_median(self, X: Any, treatment: Any = None) -> Floats:
         """Median time to the event, (n,); see `predict_quantile`."""
