@@ -1,8 +1,8 @@
 r"""Where a survival model starts: a regression on its own axis of time, shrunk by evidence.
 
-On the population's axis of time a Weibull regression whose shape is 1 is Cox's regression. The start adds to it smooth
-effects, effects that change with time (terms in the shape), and a normal effect on the log hazard that no covariate
-shows (a frailty), and lets the evidence decide how much of each there is.
+On the population's axis of time a Weibull regression whose shape is 1 has proportional hazards, as Cox's. The start
+adds to it smooth effects, effects that change with time (terms in the shape), and a normal effect on the log hazard
+that no covariate shows (a frailty), and lets the evidence decide how much of each there is.
 
 References: Cox (1972), Regression models and life tables; Vaupel, Manton & Stallard (1979) for frailty; Cheng, Wei &
 Ying (1995) for the axis; Kass & Raftery (1995), Bayes factors.

@@ -60,8 +60,8 @@ def population_axis(y: NDArray[np.void], quantile: Callable[[Floats], Floats]) -
 
     With H the Nelson-Aalen estimate of the cumulative hazard of all rows, the encoded time u of t solves
     :math:`F_0(\log u) = 1 - e^{-H(t)}`, :math:`F_0` the law. A regression model on this axis is a linear transformation
-    model: for the extreme-value law with shape 1 it is Cox's. Encoded times are shifted so that those of events have
-    the mean logarithm 0.
+    model: for the extreme-value law with shape 1 it has Cox's proportional hazards. Encoded times are shifted so that
+    those of events have the mean logarithm 0.
 
     Parameters
     ----------
