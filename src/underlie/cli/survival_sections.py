@@ -303,7 +303,8 @@ def data_section(study: Study, findings: Findings) -> Section:
             ),
             f"{MODEL}: {model.n_replicates} replicates of a survival variational autoencoder, averaged, with the "
             f"{model.distribution} distribution on the population's own axis of time; fitted in "
-            f"{model.fit_time_:.1f} s with no setting tuned. It starts from proportional hazards, as Cox regression has "
-            "them, bends covariate effects where the data ask for it, and lets treatment effects differ between patients, all shrunk as far as the evidence says.",
+            f"{model.fit_time_:.1f} s with no setting tuned. It starts from proportional hazards, as Cox regression "
+            "has them, bends covariate effects where the data ask for it, and lets treatment effects differ between "
+            "patients, all shrunk as far as the evidence says.",
         ),
     )
