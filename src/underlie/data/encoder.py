@@ -293,22 +293,25 @@ class Encoder:
         """Nearest valid encoded values (n, C) of the numeric view (n, P); NaN stays NaN."""
         return self._codec.encoded_from_numeric(self._as_matrix(A, self.n_numeric, "A"))
 
-    def numeric_moments(self, mean: NDArray[Any], var: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Means and variances of the coordinates, in the units of the numeric view.
+    def numeric_moments(self, mean: NDArray[Any], *central: NDArray[Any]) -> tuple[Floats, ...]:
+        """Means and central moments of the coordinates, in the units of the numeric view.
 
         Parameters
         ----------
-        mean, var : ndarray of shape (..., P)
+        mean : ndarray of shape (..., P)
             Of encoded values, and of the indicators of categorical columns.
+        *central : ndarray of shape (..., P)
+            Their variances, third, fourth, ... central moments.
 
         Returns
         -------
-        mean, var : ndarray of shape (..., P)
-            loc + scale * mean, and scale^2 * var.
+        tuple of ndarray of shape (..., P)
+            As many: loc + scale * mean, and scale^k times the central moment of order k.
         """
         loc, scale = self._codec.numeric_affine
         with np.errstate(over="ignore"):
-            return np.asarray(mean) * scale + loc, np.asarray(var) * scale * scale
+            in_units = [np.asarray(moment) * scale**order for order, moment in enumerate(central, 2)]
+            return np.asarray(mean) * scale + loc, *in_units
 
     def fill(self, X: Any, values: Any) -> Any:
         """X with its missing cells replaced by decoded values; observed cells stay exactly as they are.

@@ -27,8 +27,8 @@ class Likelihood(nn.Module, ABC):
     n_raw : int
         Numbers per row that the network supplies.
     n_coordinates, n_features : int
-        Columns of ``mean`` and ``variance``, and of ``features``: one for each column, but K for a categorical one with
-        K levels.
+        Columns of ``mean`` and the central moments, and of ``features``: one for each column, but K for a categorical
+        one with K levels.
     coordinates_per_column, features_per_column : tuple of int
         The same, column by column.
 
@@ -98,6 +98,22 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def variance(self, raw: Tensor) -> Tensor:
         """Var[x | raw] of each coordinate, (..., B, n_coordinates), in squared encoded units."""
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        """E[(x - E x)^3 | raw] of each coordinate, (..., B, n_coordinates), in cubed encoded units.
+
+        NaN where the distribution has no such moment. Powers of the largest values that a head can express overflow
+        float32: give ``raw`` in float64 where they matter. Distributions of times to an event refuse: their outcomes
+        are censored, so there is no moment of data to hold theirs against.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no moments beyond mean and variance.")
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        """E[(x - E x)^4 | raw] of each coordinate, (..., B, n_coordinates), in encoded units to the fourth.
+
+        Infinite where the distribution has no such moment; otherwise as `third_moment`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no moments beyond mean and variance.")
 
     @abstractmethod
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:

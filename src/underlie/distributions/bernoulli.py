@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, logistic, of, uniform, where_observed
-from underlie.distributions.moments import column_counts, column_mean
+from underlie.distributions.moments import column_counts, column_mean, indicator_fourth_moment, indicator_third_moment
 
 
 @final
@@ -50,6 +50,12 @@ class Bernoulli(Likelihood):
 
     def variance(self, raw: Tensor) -> Tensor:
         return logistic(raw) * logistic(-raw)
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return indicator_third_moment(logistic(raw), logistic(-raw))
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return indicator_fourth_moment(logistic(raw), logistic(-raw))
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return (uniform(raw.shape, raw, generator) < logistic(raw)).to(raw.dtype)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, lifted, of, uniform, where_observed
-from underlie.distributions.moments import column_counts
+from underlie.distributions.moments import column_counts, indicator_fourth_moment, indicator_third_moment
 from underlie.distributions.segments import Segments, as_levels
 
 _CELLS_AT_ONCE = 1 << 22
@@ -80,6 +80,14 @@ class Categorical(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         p = self.mean(raw)
         return p * (1.0 - p)
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        p = self.mean(raw)
+        return indicator_third_moment(p, 1.0 - p)
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        p = self.mean(raw)
+        return indicator_fourth_moment(p, 1.0 - p)
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         drawn = []

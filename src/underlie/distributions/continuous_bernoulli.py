@@ -12,13 +12,36 @@ from underlie.distributions.base import Likelihood, across_rows, fill, lifted, o
 from underlie.distributions.moments import column_counts, column_mean
 from underlie.distributions.scaling import bounded, unbounded
 
-# Bernoulli numbers B_2, B_4, ...: log(sinh(l/2) / (l/2)) = sum_n B_2n l^2n / (2n (2n)!), differentiated
-# term by term.
-_BERNOULLI_NUMBERS = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66)
-_LOG_SERIES = tuple(b / (2 * n * math.factorial(2 * n)) for n, b in enumerate(_BERNOULLI_NUMBERS, 1))
-_MEAN_SERIES = tuple(b / math.factorial(2 * n) for n, b in enumerate(_BERNOULLI_NUMBERS, 1))
-_VARIANCE_SERIES = tuple(b * (2 * n - 1) / math.factorial(2 * n) for n, b in enumerate(_BERNOULLI_NUMBERS, 1))
+# Bernoulli numbers B_2, B_4, ..., B_20.
+_BERNOULLI_NUMBERS = (
+    1 / 6,
+    -1 / 30,
+    1 / 42,
+    -1 / 30,
+    5 / 66,
+    -691 / 2730,
+    7 / 6,
+    -3617 / 510,
+    43867 / 798,
+    -174611 / 330,
+)
 _SERIES_BELOW = 1.0  # |logit| below which the series, exact to 1e-10 there, replaces the closed form
+
+
+def _cumulant_series(derivative: int, terms: int) -> tuple[float, ...]:
+    """Coefficients of log(sinh(l/2) / (l/2)) = sum_n B_2n l^2n / (2n (2n)!), differentiated term by term.
+
+    Every second power of l, from the lowest that is left on.
+    """
+    least = max(1, (derivative + 1) // 2)
+    return tuple(
+        _BERNOULLI_NUMBERS[n - 1] / (2 * n * math.factorial(2 * n)) * math.perm(2 * n, derivative)
+        for n in range(least, terms + 1)
+    )
+
+
+_LOG_SERIES, _MEAN_SERIES, _VARIANCE_SERIES = (_cumulant_series(k, 5) for k in range(3))
+_THIRD_SERIES, _FOURTH_SERIES = (_cumulant_series(k, 10) for k in (3, 4))  # each derivative slows the convergence
 _NEWTON_STEPS = 30
 
 
@@ -78,6 +101,13 @@ class ContinuousBernoulli(Likelihood):
 
     def variance(self, raw: Tensor) -> Tensor:
         return _variance(bounded(raw, -self.bound, self.bound))
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return _third_cumulant(bounded(raw, -self.bound, self.bound))
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        logit = bounded(raw, -self.bound, self.bound)
+        return _fourth_cumulant(logit) + 3.0 * _variance(logit).square()
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         logit = bounded(raw, -self.bound, self.bound)
@@ -145,6 +175,26 @@ def _variance(logit: Tensor) -> Tensor:
     return torch.where(
         near, _polynomial(_VARIANCE_SERIES, square), 1.0 / a.square() - torch.exp(-a) / torch.expm1(-a).square()
     )
+
+
+def _third_cumulant(logit: Tensor) -> Tensor:
+    """Third derivative of the cumulant function, u (1 + e^-l) / (1 - e^-l) - 2 / l^3 with u = e^-l / (1 - e^-l)^2."""
+    near = logit.abs() < _SERIES_BELOW
+    small = torch.where(near, logit, 0.0)
+    a = torch.where(near, 2.0, logit.abs())
+    below = -torch.expm1(-a)
+    rising = torch.exp(-a) * (1.0 + torch.exp(-a)) / (below * below.square()) - 2.0 / (a * a.square())
+    far = torch.where(logit < 0.0, -rising, rising)
+    return torch.where(near, small * _polynomial(_THIRD_SERIES, small.square()), far)
+
+
+def _fourth_cumulant(logit: Tensor) -> Tensor:
+    """Fourth derivative of the cumulant function, 6 / l^4 - u - 6 u^2 with u = e^-l / (1 - e^-l)^2."""
+    near = logit.abs() < _SERIES_BELOW
+    square = torch.where(near, logit, 0.0).square()
+    a = torch.where(near, 2.0, logit.abs())
+    u = torch.exp(-a) / torch.expm1(-a).square()
+    return torch.where(near, _polynomial(_FOURTH_SERIES, square), 6.0 / a.square().square() - u - 6.0 * u.square())
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:

@@ -59,6 +59,13 @@ class Poisson(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         return self.mean(raw)
 
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return self.mean(raw)
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        mean = self.mean(raw)
+        return mean + 3.0 * mean.square()
+
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return torch.poisson(self.mean(raw), generator=generator)
 
@@ -133,7 +140,18 @@ class NegativeBinomial(Likelihood):
 
     def variance(self, raw: Tensor) -> Tensor:
         mean = self.mean(raw)
-        return mean + mean.square() * torch.exp(-self.log_size(raw.ndim))
+        return mean + mean.square() * self._dispersion(raw)
+
+    # Cumulants of an exponential family follow from one another, k_{n+1} = V(mu) dk_n / dmu with V = mu + mu^2 / r.
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        """V (1 + 2 mu / r), V the variance."""
+        return self.variance(raw) * (1.0 + 2.0 * self.mean(raw) * self._dispersion(raw))
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        """V (1 + 6 V / r) + 3 V^2, V the variance."""
+        variance = self.variance(raw)
+        return variance * (1.0 + 6.0 * variance * self._dispersion(raw)) + 3.0 * variance.square()
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         size = self.log_size(raw.ndim).exp().expand_as(raw)
@@ -159,6 +177,10 @@ class NegativeBinomial(Likelihood):
 
     def notation(self, parents: str) -> str:
         return f"NegativeBinomial({of('mu', parents)}, r_j)"
+
+    def _dispersion(self, raw: Tensor) -> Tensor:
+        """1 / r of each column in the precision of ``raw``."""
+        return torch.exp(-self.log_size(raw.ndim).to(raw.dtype))
 
 
 def _learn_counts(link: LogLink, feature: FeatureScale, x: Tensor, observed: Tensor | None) -> Moments:

@@ -49,6 +49,12 @@ class StandardNormal(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         return raw.new_ones(*raw.shape[:-1], self.width)
 
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return raw.new_zeros(*raw.shape[:-1], self.width)
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return raw.new_full((*raw.shape[:-1], self.width), 3.0)
+
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return standard_normal((*raw.shape[:-1], self.width), raw, generator)
 
@@ -139,6 +145,12 @@ class Gaussian(Likelihood):
 
     def variance(self, raw: Tensor) -> Tensor:
         return (2.0 * self._split(raw)[1]).exp()
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return torch.zeros_like(self.mean(raw))
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return 3.0 * self.variance(raw).square()
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.rsample(raw, standard_normal((*raw.shape[:-1], self.width), raw, generator))

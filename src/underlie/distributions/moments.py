@@ -1,4 +1,4 @@
-"""Moments of columns with missing cells, in float64 and without a copy of the data."""
+"""Moments of columns with missing cells, in float64 and without a copy of the data; and those of indicators."""
 
 from __future__ import annotations
 
@@ -65,3 +65,14 @@ def column_mean(x: Tensor, observed: Tensor | None, f: Callable[[Tensor], Tensor
             cells = torch.where(observed[first : first + step], cells, 0.0)
         total += cells.sum(0)
     return total / column_counts(x, observed).clamp(min=1.0)
+
+
+def indicator_third_moment(p: Tensor, q: Tensor) -> Tensor:
+    """E[(x - p)^3] = p q (q - p) of x that is 1 with probability p and 0 with probability q = 1 - p."""
+    return p * q * (q - p)
+
+
+def indicator_fourth_moment(p: Tensor, q: Tensor) -> Tensor:
+    """E[(x - p)^4] = p q (1 - 3 p q) of x that is 1 with probability p and 0 with probability q = 1 - p."""
+    variance = p * q
+    return variance * (1.0 - 3.0 * variance)

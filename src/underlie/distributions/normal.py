@@ -101,6 +101,12 @@ class Normal(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         return self.sd(raw).square()
 
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return torch.zeros_like(self.mean(raw))
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return 3.0 * self.variance(raw).square()
+
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mu = self.mean(raw)
         return torch.addcmul(mu, self.sd(raw), standard_normal(mu.shape, mu, generator))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
 import numpy as np
@@ -29,8 +29,8 @@ class Ordinal(Likelihood):
     .. math:: P(x_j \le k \mid z) = \mathrm{sigmoid}(\theta_{jk} - \eta_j(z)), \qquad
               \theta_{j0} < \theta_{j1} < \dots < \theta_{j, K_j - 2}
 
-    Values are codes 0 to K - 1. Mean and variance are those of the code. Gaps between thresholds are softplus of free
-    numbers.
+    Values are codes 0 to K - 1. Mean and central moments are those of the code. Gaps between thresholds are softplus of
+    free numbers.
 
     Parameters
     ----------
@@ -88,13 +88,13 @@ class Ordinal(Likelihood):
         return self.segments.join_columns([s.sum(-1) for s in self._exceedances(raw)])
 
     def variance(self, raw: Tensor) -> Tensor:
-        out = []
-        for s in self._exceedances(raw):
-            ones, zeros = torch.ones_like(s[..., :1]), torch.zeros_like(s[..., :1])
-            p = torch.cat([ones, s], dim=-1) - torch.cat([s, zeros], dim=-1)
-            codes = torch.arange(p.shape[-1], dtype=raw.dtype, device=raw.device)
-            out.append((p * (codes - s.sum(-1, keepdim=True)).square()).sum(-1))
-        return self.segments.join_columns(out)
+        return self._expected(raw, torch.square)
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return self._expected(raw, lambda deviation: deviation * deviation.square())
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return self._expected(raw, lambda deviation: deviation.square().square())
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         latent = raw + torch.logit(uniform(raw.shape, raw, generator), eps=1e-7)
@@ -150,6 +150,16 @@ class Ordinal(Likelihood):
     def _exceedances(self, raw: Tensor) -> list[Tensor]:
         """P(x > k) for the thresholds of each bucket, (..., B, columns, length)."""
         return [logistic(b.select(raw).unsqueeze(-1) - t) for b, t in self._thresholds_by_bucket(raw.ndim)]
+
+    def _expected(self, raw: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
+        """E[f(x - E x) | raw], (..., B, width): the sum over the levels."""
+        out = []
+        for s in self._exceedances(raw):
+            ones, zeros = torch.ones_like(s[..., :1]), torch.zeros_like(s[..., :1])
+            p = torch.cat([ones, s], dim=-1) - torch.cat([s, zeros], dim=-1)
+            codes = torch.arange(p.shape[-1], dtype=raw.dtype, device=raw.device)
+            out.append((p * f(codes - s.sum(-1, keepdim=True))).sum(-1))
+        return self.segments.join_columns(out)
 
     def _free(self, frequency: Tensor) -> Tensor:
         """Free numbers of the thresholds with which location 0 has these frequencies, (sum of levels,) float64."""

@@ -75,7 +75,17 @@ class LogNormal(Likelihood):
         return mean
 
     def variance(self, raw: Tensor) -> Tensor:
-        return self.mean(raw).square() * torch.expm1(self.log_scale(raw.ndim).exp().square())
+        return self.mean(raw).square() * torch.expm1(self._squared_scale(raw))
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        """m^3 (w - 1)^2 (w + 2), with the mean m and w = exp(s^2), s the scale of log x."""
+        mean, squared = self.mean(raw), self._squared_scale(raw)
+        return mean * mean.square() * torch.expm1(squared).square() * (squared.exp() + 2.0)
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        """m^4 (w - 1)^2 (w^4 + 2 w^3 + 3 w^2 - 3), m and w as for `third_moment`."""
+        w = self._squared_scale(raw).exp()
+        return self.variance(raw).square() * (w.square() * (w.square() + 2.0 * w + 3.0) - 3.0)
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         noise = standard_normal(raw.shape, raw, generator)
@@ -103,6 +113,10 @@ class LogNormal(Likelihood):
 
     def notation(self, parents: str) -> str:
         return f"LogNormal({of('mu', parents)}, sigma_j^2)"
+
+    def _squared_scale(self, raw: Tensor) -> Tensor:
+        """σ^2 of each column in the precision of ``raw``."""
+        return self.log_scale(raw.ndim).to(raw.dtype).exp().square()
 
 
 @final
@@ -142,6 +156,13 @@ class Exponential(Likelihood):
 
     def variance(self, raw: Tensor) -> Tensor:
         return self.mean(raw).square()
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        mean = self.mean(raw)
+        return 2.0 * mean * mean.square()
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return 9.0 * self.mean(raw).square().square()
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return -torch.log1p(-uniform(raw.shape, raw, generator)) * self.mean(raw)

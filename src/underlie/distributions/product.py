@@ -89,6 +89,12 @@ class Product(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         return self.coordinates.join([head.variance(r) for head, r in self._fed(raw)])
 
+    def third_moment(self, raw: Tensor) -> Tensor:
+        return self.coordinates.join([head.third_moment(r) for head, r in self._fed(raw)])
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        return self.coordinates.join([head.fourth_moment(r) for head, r in self._fed(raw)])
+
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.cells.join([head.sample(r, generator) for head, r in self._fed(raw)])
 

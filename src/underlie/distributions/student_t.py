@@ -22,8 +22,11 @@ class StudentT(Likelihood):
     .. math:: p(x_j \mid z) = \frac{\Gamma((\nu_j + 1)/2)}{\Gamma(\nu_j/2) \sqrt{\nu_j \pi}\, s_j}
               \Bigl(1 + \frac{(x_j - \mu_j(z))^2}{\nu_j s_j^2}\Bigr)^{-(\nu_j + 1)/2}, \qquad \nu_j > 2
 
-    More than two degrees of freedom, so that the variance :math:`s^2 \nu / (\nu - 2)` exists. Columns are meant to be
-    standardised; their features are asinh(x), so that an outlier does not swamp a network.
+    More than two degrees of freedom, so that the variance :math:`s^2 \nu / (\nu - 2)` exists. Training starts from more
+    than four but may go below: the third central moment is NaN when :math:`\nu \le 3`, the fourth infinite when
+    :math:`\nu \le 4`, in all rows of the column alike, since :math:`\nu_j` does not depend on z.
+
+    Columns are meant to be standardised; their features are asinh(x), so that an outlier does not swamp a network.
 
     Parameters
     ----------
@@ -87,6 +90,18 @@ class StudentT(Likelihood):
     def variance(self, raw: Tensor) -> Tensor:
         df = self.df(raw.ndim)
         return (self.scale(raw.ndim).square() * df / (df - 2.0)).expand_as(raw)
+
+    def third_moment(self, raw: Tensor) -> Tensor:
+        """0; NaN with three degrees of freedom or fewer, where it is not defined."""
+        return torch.where(self.df(raw.ndim) > 3.0, 0.0, torch.nan).to(raw.dtype).expand_as(raw)
+
+    def fourth_moment(self, raw: Tensor) -> Tensor:
+        """3 s^4 df^2 / ((df - 2)(df - 4)); infinite with four degrees of freedom or fewer."""
+        df = self.df(raw.ndim)
+        exists = df > 4.0
+        beyond = torch.where(exists, df - 4.0, 1.0)  # a divisor with a finite gradient also where there is no moment
+        kurtosis = torch.where(exists, 3.0 * (df - 2.0) / beyond, torch.inf)
+        return kurtosis * self.variance(raw).square()
 
     def sample(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         df = self.df(raw.ndim).expand_as(raw)

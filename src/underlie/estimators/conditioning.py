@@ -88,20 +88,25 @@ class Conditioner:
             parts.append((_rows(factor.head.mean(raw)), _rows(factor.head.variance(raw))))
         return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
 
-    def moments(self, z: Floats) -> tuple[Floats, Floats]:
-        """E[x | z] and Var[x | z] of z (m, n_latent), in numeric units: (m, P) each."""
+    def moments(self, z: Floats, order: int = 2) -> tuple[Floats, ...]:
+        """E[x | z] and the central moments given z (m, n_latent) up to an order, in numeric units: (m, P) each."""
+        head = self.head
+        asked = (head.mean, head.variance, head.third_moment, head.fourth_moment)[:order]
         step = max(1, _CHUNK // self._width())
         parts = []
         for i in range(0, len(z), step):
             raw = self._raw(torch.as_tensor(z[i : i + step], dtype=torch.float32, device=self.device)[None, None])
-            parts.append((_rows(self.head.mean(raw)), _rows(self.head.variance(raw))))
-        mean, variance = np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
-        wrong = np.flatnonzero(~np.isfinite(mean).all(1) | ~np.isfinite(variance).all(1))
+            if order > 2:  # third and fourth powers of large values overflow float32
+                raw = raw if self.device.type == "mps" else raw.double()
+            parts.append([_rows(moment(raw)) for moment in asked])
+        moments = [np.concatenate(chunks) for chunks in zip(*parts, strict=True)]
+        # A mean and a variance always exist; whether higher moments do is a matter of the column, not of z.
+        wrong = np.flatnonzero(~np.logical_and.reduce([np.isfinite(m).all(1) for m in moments[:2]]))
         if len(wrong):
             raise ValueError(
                 f"z, row {wrong[0]}, is {z[wrong[0]]}: not finite, or too far from the prior for a finite answer."
             )
-        return self.encoder.numeric_moments(mean, variance)
+        return self.encoder.numeric_moments(*moments)
 
     def sample(self, n: int, seed: int) -> Any:
         """n rows by ancestral sampling, as a container like the one fitted."""
