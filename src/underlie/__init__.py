@@ -22,6 +22,7 @@ _PUBLIC = {
     "Surv": "underlie.data.surv",
     "mega": "underlie.check.mega",
     "compare": "underlie.check.compare",
+    "mmd": "underlie.check.mmd",
     "survival_metrics": "underlie.check.survival",
     "compare_survival_models": "underlie.check.survival",
     "policy_value": "underlie.check.decisions",
