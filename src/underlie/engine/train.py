@@ -24,6 +24,8 @@ from underlie.warnings import ConvergenceWarning, warn
 
 #: Builds one replicate on the CPU, every random number from the generator.
 Build = Callable[[torch.Generator], LatentModel]
+#: Looks at a model: by name, one number per replicate, (R,).
+Monitor = Callable[[LatentModel], Mapping[str, Tensor]]
 
 #: Rows are read and noise is drawn for as many batches at a time as stay below this many numbers a replicate. It must
 #: not depend on the number of replicates, or a replicate would draw other noise beside others.
@@ -80,7 +82,7 @@ class Trained:
         All replicates, each with its best weights.
     history : dict of str to array (R, epochs)
         ``train`` and ``valid``: mean objective per row after each epoch, NaN after a replicate's end. ``valid`` starts
-        with epoch 0, the model before any step.
+        with epoch 0, the model before any step. Then what was monitored, likewise.
     best_epoch : array (R,)
         Epoch whose weights were kept.
     best_value : array (R,)
@@ -107,6 +109,7 @@ def train(
     seeds: Sequence[int],
     label: str = "training",
     judge: Objective | None = None,
+    monitor: Monitor | None = None,
 ) -> Trained:
     """Train one replicate per seed, all in one batched computation.
 
@@ -129,6 +132,8 @@ def train(
         Shown beside the progress bar.
     judge : callable, optional
         What held-out rows are judged by, if not by the objective; called as it is.
+    monitor : callable, optional
+        What else to keep in the history: ``monitor(model)`` gives numbers by name, one per replicate, (R,).
 
     Returns
     -------
@@ -141,7 +146,7 @@ def train(
     KeyboardInterrupt
         When the user stopped training before there was anything to keep; later the best so far is returned.
     """
-    run = _Run(build, objective, rows, settings, seeds, judge)
+    run = _Run(build, objective, rows, settings, seeds, judge, monitor)
     interrupted = False
     with (
         suitable_threads(run.flops_per_step()),
@@ -172,8 +177,10 @@ class _Run:
         settings: Settings,
         seeds: Sequence[int],
         judge: Objective | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self.build, self.judge, self.rows, self.settings = build, judge or objective, rows, settings
+        self.monitor = monitor
         # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
         self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
         self.generators = self.builders
@@ -259,6 +266,8 @@ class _Run:
         running = ~self.stopped
         self.history["train"].append(np.where(running, train_value, math.nan))
         self.history["valid"].append(np.where(running, valid, math.nan))
+        for name, seen in self._monitored().items():
+            self.history.setdefault(name, []).append(np.where(running, seen, math.nan))
         epoch = len(self.history["valid"]) - 1
         sound = np.isfinite(valid)
         if not self.valid_rows.shape[1]:
@@ -286,6 +295,12 @@ class _Run:
             noise = {k: v[:, :, i : i + chunk] for k, v in self.valid_noise.items()}
             total += self.judge(self.model, self.rows.take(self.valid_rows[:, i : i + chunk]), noise).sum(1)
         return (total / n).double().cpu().numpy()
+
+    @torch.no_grad()
+    def _monitored(self) -> dict[str, np.ndarray]:
+        self.model.eval()
+        found = {} if self.monitor is None else self.monitor(self.model)
+        return {name: value.double().cpu().numpy() for name, value in found.items()}
 
     def _restart(self, replicate: int) -> None:
         """Go back to the replicate's best weights, or to new ones if no value was ever finite; forget the moments."""

@@ -16,10 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie import nn as unn
 from underlie.distributions import Likelihood, likelihood_for, settled
-from underlie.engine import Rows, Settings, train
+from underlie.engine import Objective, Rows, Settings, train
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
-from underlie.estimators.conditioning import Conditioner, Evidence, incomplete
+from underlie.estimators.conditioning import Conditioner, Evidence, incomplete, normal_draws
 from underlie.estimators.feeding import Pace, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
+from underlie.estimators.moment_task import Task, check_finite_moments, order_weights, points_for
 from underlie.estimators.parameters import (
     check_likelihood,
     check_number,
@@ -28,6 +29,7 @@ from underlie.estimators.parameters import (
     undone_on_error,
 )
 from underlie.graph import Joint, LatentModel, elbo, importance_bound
+from underlie.models.moment_penalty import moment_penalty
 from underlie.models.networks import Network, Networks, check_networks
 from underlie.models.start import LinearStart, linear_start
 from underlie.models.vae import vae
@@ -61,6 +63,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         outliers would otherwise dominate a normal likelihood. A name for all columns, or a dict from column to name.
     beta : float
         Weight of the divergence (beta-VAE); 1 is the evidence lower bound.
+    mega : float
+        Weight :math:`\alpha` of the moment gap between model and data (`mega`) in training; 0 is the bound alone.
+        With it what is maximised is the bound minus :math:`\alpha \sum_k w_k g_k^{1/k}`, :math:`g_k` the Frobenius norm
+        of the gap of order k: the model's samples, as a whole, get the moments of the data, at some cost in likelihood.
+        Moments are those of standardised columns; of images, of pixels in [0, 1]. `compare` marks such models, since a
+        gap that was trained on no longer judges.
+    mega_order : int or dict from int to float
+        Orders of that gap: k for 1 to k, each with weight 1, or the weight of each order, up to 4.
+    mega_draws : int or "auto"
+        Points of z by which the model's moments are found at each step. "auto" is 512, or 1,024 for more than four
+        latent dimensions.
     n_draws : int or "auto"
         Draws of z per row and step. One maximises the evidence lower bound; K > 1 the importance-weighted bound of
         Burda et al. (2016), tighter and dearer, which serves imputation. "auto" is 8 for tables with missing cells and
@@ -102,15 +115,19 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     generative_, inference_ : Joint
         Its two halves.
     history_ : dict of array (n_replicates, epochs + 1)
-        ``train`` and ``valid``: mean bound per row in nats, on the scale of the data. Epoch 0 is the start.
+        ``train`` and ``valid``: mean bound per row in nats, on the scale of the data. Epoch 0 is the start. With
+        ``mega`` both are the bound minus ``mega`` times ``penalty``, which is there too, as are the gaps ``gap_1``,
+        ``gap_2`` and so on of each order.
     likelihood_ : dict of str
         The likelihood of each column.
     best_replicate_ : int
-        Replicate with the highest held-out bound.
+        Replicate with the highest held-out bound (with ``mega``: minus the penalty).
     best_epoch_ : array (n_replicates,)
         Epoch whose weights each replicate kept.
     valid_bound_ : array (n_replicates,)
-        Held-out bound there, in nats per row.
+        Held-out bound there, in nats per row, without the penalty.
+    penalised_moments_ : tuple of int
+        Orders of the moment gaps that were trained on; empty without ``mega``.
     restarts_ : array (n_replicates,)
         How often a replicate diverged and was begun again.
     n_parameters_ : int
@@ -143,6 +160,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     valid_bound_: NDArray[np.float64]
     likelihood_: dict[str | int, str]
     restarts_: NDArray[np.int_]
+    penalised_moments_: tuple[int, ...]
 
     def __init__(
         self,
@@ -151,6 +169,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         hidden: Sequence[int] = (128, 128),
         likelihood: str | Mapping[str | int, str] = "auto",
         beta: float = 1.0,
+        mega: float = 0.0,
+        mega_order: int | Mapping[int, float] = 2,
+        mega_draws: int | Literal["auto"] = "auto",
         n_draws: int | Literal["auto"] = "auto",
         n_replicates: int = 1,
         max_epochs: int | Literal["auto"] = "auto",
@@ -170,6 +191,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         self.hidden = hidden
         self.likelihood = likelihood
         self.beta = beta
+        self.mega = mega
+        self.mega_order = mega_order
+        self.mega_draws = mega_draws
         self.n_draws = n_draws
         self.n_replicates = n_replicates
         self.max_epochs = max_epochs
@@ -234,14 +258,36 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             device=device,
             verbose=self.verbose,
         )
-        objective = partial(elbo, beta=self.beta) if n_draws == 1 else importance_bound
-        trained = train(partial(self._build, head, start), objective, rows, settings, seeds, "VAE")
+        bound: Objective = partial(elbo, beta=self.beta) if n_draws == 1 else importance_bound
+        task = self._task(bound, head, rows, device)
+        trained = train(
+            partial(self._build, head, start),
+            task.objective,
+            rows,
+            settings,
+            seeds,
+            "VAE",
+            task.judge,
+            task.monitor,
+        )
         offset = mean_log_scale(self.encoder_, rows)
         self.model_ = trained.model
-        self.history_ = {k: v + offset for k, v in trained.history.items()}
-        self.valid_bound_ = trained.best_value + offset
+        self.history_ = {k: v + offset if k in ("train", "valid") else v for k, v in trained.history.items()}
+        self.valid_bound_ = task.bound_of(trained) + offset
+        self.penalised_moments_ = task.orders
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
         self._settle(int(np.argmax(trained.best_value)))
+
+    def _task(self, bound: Objective, head: Likelihood, rows: Rows, device: torch.device) -> Task:
+        """What to maximise: the bound, or the bound minus the moment penalty."""
+        if self.mega == 0:
+            return Task(bound)
+        orders = order_weights(self.mega_order)
+        check_finite_moments(orders, self.likelihood_)
+        draws = points_for(self.n_latent) if self.mega_draws == "auto" else int(self.mega_draws)
+        is_table = len(self.encoder_.row_shape) == 1
+        penalty = moment_penalty(head, rows, orders, self.n_latent, draws, device, standardize=is_table)
+        return Task(bound, penalty, float(self.mega))
 
     def _prepare(self, X: Any, device: torch.device) -> tuple[Likelihood, LinearStart, Rows]:
         """The likelihood, the linear start, and the rows as the engine reads them."""
@@ -363,6 +409,28 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         """
         self._fitted()
         return self._rng(random_state).standard_normal((checked_count(n, "n"), self._n_features_out))
+
+    def quasi_latent(self, n: int = 1, random_state: RandomState = None) -> Floats:
+        """Scrambled Sobol points as draws of z from its prior: even coverage, so that means over them vary less.
+
+        Parameters
+        ----------
+        n : int
+            Powers of two serve best.
+        random_state : int, Generator, RandomState or None
+            Seeds the scrambling. None: that of the estimator.
+
+        Returns
+        -------
+        array (n, n_latent)
+
+        References
+        ----------
+        Owen (1998), Scrambling Sobol' and Niederreiter-Xing points.
+        """
+        self._fitted()
+        draws = normal_draws(checked_count(n, "n"), self._n_features_out, self._seed(random_state))
+        return draws[0, :, 0].double().numpy()
 
     def posterior(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Posterior:
         r"""Means and variances of :math:`p(z \mid x_{obs})`, z given what is observed in a row, by importance sampling.
@@ -553,6 +621,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             "fit_time_",
             "best_replicate_",
             "likelihood_",
+            "penalised_moments_",
         )
         state = {name: getattr(self, name) for name in learned} | {"with_mask": self._with_mask}
         return state, {name: tensor for name, tensor, _ in unn.tensors(self.model_)}
@@ -560,6 +629,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     def _restore(self, state: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._with_mask = bool(state.pop("with_mask"))
         best = int(state.pop("best_replicate_"))
+        self.penalised_moments_ = tuple(state.pop("penalised_moments_", ()))  # files of earlier versions have none
         for name in ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "likelihood_"):
             setattr(self, name, state[name])
         head = likelihood_for(self.schema_, self.likelihood_)
@@ -583,11 +653,13 @@ def _check_parameters(model: VAE) -> torch.device:
     """Refuse parameters that cannot be used, before any work; the device that was asked for."""
     for name in ("n_latent", "n_replicates"):
         checked_count(getattr(model, name), name)
-    for name in ("n_draws", "max_epochs", "batch_size", "patience"):
+    for name in ("n_draws", "max_epochs", "batch_size", "patience", "mega_draws"):
         if getattr(model, name) != "auto":
             checked_count(getattr(model, name), name)
     check_widths(model.hidden, "hidden")
     check_number(model.beta, "beta", 0.0)
+    check_number(model.mega, "mega", 0.0)
+    order_weights(model.mega_order)
     check_number(model.learning_rate, "learning_rate", 0.0, above=True)
     check_number(model.valid_fraction, "valid_fraction", 0.0, 0.9)
     check_likelihood(model.likelihood)
