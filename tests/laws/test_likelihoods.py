@@ -173,7 +173,11 @@ def test_samples_have_the_stated_moments(case: Case) -> None:
 
 @ALL
 def test_samples_have_the_stated_third_and_fourth_moments(case: Case) -> None:
-    """Two comparisons for each of about 170 coordinates, at 5 standard errors as estimated from the sample."""
+    """Two comparisons for each of about 170 coordinates, at 5 standard errors as estimated from the sample.
+
+    With 150 other seeds correct heads failed once in all: the log-normal, whose fourth powers are so heavy-tailed that
+    a sample without an extreme draw underestimates its own standard error. The seed is fixed.
+    """
     head, raw = _ready(case, dtype=torch.float32)
     n = 40_000
     drawn = _coordinates(head, head.sample(raw.expand(n, *raw.shape), torch.Generator().manual_seed(2))).double()

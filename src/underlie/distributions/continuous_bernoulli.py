@@ -40,8 +40,9 @@ def _cumulant_series(derivative: int, terms: int) -> tuple[float, ...]:
     )
 
 
-_LOG_SERIES, _MEAN_SERIES, _VARIANCE_SERIES = (_cumulant_series(k, 5) for k in range(3))
-_THIRD_SERIES, _FOURTH_SERIES = (_cumulant_series(k, 10) for k in (3, 4))  # each derivative slows the convergence
+# Training needs the normaliser alone, for which five terms do; each derivative slows the convergence.
+_LOG_SERIES = _cumulant_series(0, 5)
+_MEAN_SERIES, _VARIANCE_SERIES, _THIRD_SERIES, _FOURTH_SERIES = (_cumulant_series(k, 10) for k in (1, 2, 3, 4))
 _NEWTON_STEPS = 30
 
 
