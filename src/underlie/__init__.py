@@ -21,6 +21,7 @@ _PUBLIC = {
     "Schema": "underlie.data.schema",
     "Surv": "underlie.data.surv",
     "mega": "underlie.check.mega",
+    "MomentSums": "underlie.check.gaps.sums",
     "compare": "underlie.check.compare",
     "mmd": "underlie.check.mmd",
     "survival_metrics": "underlie.check.survival",

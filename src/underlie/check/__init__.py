@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from underlie.check.adapters import MomentModel, moment_model
 from underlie.check.compare import compare
-from underlie.check.mega import MegaResult, mega
+from underlie.check.gaps.result import MegaResult, OrderGap
+from underlie.check.gaps.sums import MomentSums
+from underlie.check.mega import mega
 
-__all__ = ["MegaResult", "MomentModel", "compare", "mega", "moment_model"]
+__all__ = ["MegaResult", "MomentModel", "MomentSums", "OrderGap", "compare", "mega", "moment_model"]

@@ -1,23 +1,27 @@
 """What the checks need to know of a model, and how it is had from this package's models and scikit-learn's.
 
 `moment_model(model)` is the one entry. A new family is one more registration; anything that offers
-``moments(z)`` and ``sample_latent(m, random_state)``, or ``exact_moments()``, needs none.
+``moments(z)`` and ``sample_latent(m, random_state)``, or ``exact_moments()``, or ``sample(n, random_state)``, needs none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import cached_property, singledispatch
+from inspect import signature
 from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
+from underlie.check.gaps.gaussians import Covariance, Full, Gaussians, LowRank
 from underlie.check.matrices import numeric_matrix
+from underlie.check.seeds import integer_seed
 from underlie.data.schema import Schema
 
 Array = NDArray[np.float64]
@@ -34,37 +38,58 @@ class MomentModel(Protocol):
     def exclusive_groups(self) -> tuple[NDArray[np.intp], ...]:
         """Sets of coordinates that are indicators of one categorical column, of which exactly one is 1."""
 
+    @property
+    def can_sample(self) -> bool:
+        """Whether `sample` works."""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it is a sample itself, of which no more can be drawn."""
+
     def numeric(self, X: object) -> Array:
         """Data as (n, P), NaN where a cell is missing."""
 
-    def exact_about(self, reference: Array) -> tuple[Array, Array] | None:
-        """E[d] (P,) and E[d d'] (P, P) of d = x - reference in closed form, None when there is none."""
+    def gaussians(self) -> Gaussians | None:
+        """The model as a mixture of Gaussians, whose moments are exact to any order; None when it is not."""
 
-    def sample_latent(self, m: int, seed: int) -> NDArray[Any]:
-        """m draws of the latent variable from its prior, rows first (component numbers for a mixture)."""
+    def exact_moments(self) -> tuple[Array, Array] | None:
+        """E[x] (P,) and E[x x'] (P, P) in closed form, None when there is none."""
 
-    def conditional(self, latent: NDArray[Any]) -> tuple[Array, Array]:
-        """E[x|z] and Var[x|z] of each coordinate, (rows, P) each; coordinates are independent given z."""
+    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+        """Independent batches of latent draws, m in all; each batch alone is a sample of the prior."""
+
+    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
+        """E[x|z], Var[x|z] and central moments up to `order` of each coordinate, (rows, P) each, independent given z."""
+
+    def sample(self, n: int, seed: int) -> Array:
+        """n rows of the model, (n, P)."""
+
+    def refit(self, values: Array, seed: int) -> MomentModel:
+        """The same model fitted to other rows (n, P)."""
 
 
-@singledispatch
 def moment_model(model: object) -> MomentModel:
-    """View of a fitted model for the moment checks.
+    """View of a fitted model, or of an array of draws (m, P), for the moment checks.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         When the model has not been fitted.
     TypeError
-        When the model has neither closed-form moments nor moments given its latent variable.
+        When the model has neither closed-form moments, nor moments given its latent variable, nor ``sample``.
     """
+    return _view(model)
+
+
+@singledispatch
+def _view(model: object) -> MomentModel:
     exact = hasattr(model, "exact_moments")
     forward = hasattr(model, "moments") and hasattr(model, "sample_latent")
-    if isinstance(model, type) or not (exact or forward):
+    if isinstance(model, type) or not (exact or forward or hasattr(model, "sample")):
         raise TypeError(
             f"{type(model).__name__} has no moments to compare: a model needs exact_moments(), or moments(z) with "
-            "sample_latent(m, random_state). Supported: the estimators of underlie, and scikit-learn's "
-            "GaussianMixture, PCA and FactorAnalysis"
+            "sample_latent(m, random_state), or sample(n, random_state). Supported: the estimators of underlie, "
+            "scikit-learn's GaussianMixture, PCA and FactorAnalysis, and arrays of draws (m, P)"
         )
     check_fitted(model)
     return _Native(model)
@@ -89,6 +114,8 @@ class _Native:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._encoder = getattr(model, "encoder_", None)
+        self.can_sample, self.is_sample = hasattr(model, "sample"), False
+        self._forward = hasattr(model, "moments") and hasattr(model, "sample_latent")
         self.names = self._find_names()
         self.exclusive_groups = self._find_groups()
 
@@ -102,8 +129,10 @@ class _Native:
             width = int(self._model.n_features_in_)
         elif hasattr(self._model, "exact_moments"):
             width = len(self._model.exact_moments()[0])
+        elif self._forward:
+            width = np.asarray(self._model.moments(self._model.sample_latent(1, 0))[0]).shape[-1]
         else:
-            width = np.asarray(self._model.moments(self.sample_latent(1, 0))[0]).shape[-1]
+            width = np.asarray(self._model.sample(2, 0)).shape[-1]
         return tuple(f"x{j}" for j in range(width))
 
     def _find_groups(self) -> tuple[NDArray[np.intp], ...]:
@@ -117,20 +146,167 @@ class _Native:
             return np.asarray(self._encoder.numeric(X), dtype=float)
         return numeric_matrix(X, self.names, type(self._model).__name__)
 
-    def exact_about(self, reference: Array) -> tuple[Array, Array] | None:
+    def gaussians(self) -> Gaussians | None:
+        if not hasattr(self._model, "gaussian_components"):
+            return None
+        weights, means, loadings, noise = self._model.gaussian_components()
+        return Gaussians(weights, means, [LowRank(W, s) for W, s in zip(loadings, noise, strict=True)])
+
+    def exact_moments(self) -> tuple[Array, Array] | None:
         if not hasattr(self._model, "exact_moments"):
             return None
         mean, second = (np.asarray(part, dtype=float) for part in self._model.exact_moments())
-        deviation = mean - reference
-        covariance = second - np.outer(mean, mean)
-        return deviation, covariance + np.outer(deviation, deviation)
+        return mean, second
 
-    def sample_latent(self, m: int, seed: int) -> NDArray[Any]:
-        return np.asarray(self._model.sample_latent(m, seed))
+    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+        draw = getattr(self._model, "quasi_latent", None) or getattr(self._model, "sample_latent", None)
+        if draw is None or not self._forward:
+            return _sample_batches(self, m, n_batches, rng)
+        return [np.asarray(draw(size, integer_seed(rng))) for size in _sizes(m, n_batches)]
 
-    def conditional(self, latent: NDArray[Any]) -> tuple[Array, Array]:
-        mean, variance = self._model.moments(latent)
-        return np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
+    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
+        if not self._forward:
+            return _as_seen(latent, order)
+        if order > 2 and "order" not in signature(self._model.moments).parameters:
+            raise TypeError(
+                f"{type(self._model).__name__}.moments(z) gives mean and variance only; for order={order} it must take "
+                "moments(z, order) and give the central moments up to that order, or leave moments out and offer sample"
+            )
+        parts = self._model.moments(latent) if order <= 2 else self._model.moments(latent, order=order)
+        return tuple(np.asarray(part, dtype=float) for part in parts)
+
+    def sample(self, n: int, seed: int) -> Array:
+        if not hasattr(self._model, "sample"):
+            raise TypeError(
+                f"{type(self._model).__name__} has no sample(n, random_state), which this needs: without it "
+                "there is no p-value by the bootstrap and no function of x"
+            )
+        return self.numeric(self._model.sample(n, random_state=seed))
+
+    def refit(self, values: Array, seed: int) -> MomentModel:
+        rows = values if self._encoder is None else self._encoder.from_numeric(values)
+        return _view(_fitted_again(self._model, rows, seed))
+
+
+def _sizes(m: int, n_batches: int) -> list[int]:
+    """m draws in batches as equal as can be."""
+    return [len(part) for part in np.array_split(np.arange(m), n_batches)]
+
+
+def _sample_batches(view: MomentModel, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+    """Batches of rows, for models of which nothing but rows can be had."""
+    return [view.sample(size, integer_seed(rng)) for size in _sizes(m, n_batches)]
+
+
+def _as_seen(rows: Array, order: int) -> tuple[Array, ...]:
+    """Rows as their own conditional moments: no variance, nothing beyond."""
+    return (rows, *[np.zeros_like(rows)] * (order - 1))
+
+
+def _fitted_again(model: Any, rows: object, seed: int, **start: Any) -> Any:
+    """A fresh copy of the estimator fitted to rows, quietly and with a seed of its own."""
+    if not (isinstance(model, BaseEstimator) and hasattr(model, "fit")):
+        raise TypeError(f"refit=True needs an estimator that can be cloned and fitted, not {type(model).__name__}")
+    known = model.get_params(deep=False)
+    quiet = {"random_state": seed, "verbose": False}
+    changed = start | {name: value for name, value in quiet.items() if name in known}
+    return clone(model).set_params(**changed).fit(rows)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """An array of draws in place of a model: nothing is known of it but its rows."""
+
+    values: Array
+    """(m, P)."""
+    exclusive_groups: tuple[NDArray[np.intp], ...] = ()
+    can_sample: bool = False
+    is_sample: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"x{j}" for j in range(self.values.shape[1]))
+
+    def numeric(self, X: object) -> Array:
+        return numeric_matrix(X, self.names, "the array of draws")
+
+    def gaussians(self) -> Gaussians | None:
+        return None
+
+    def exact_moments(self) -> tuple[Array, Array] | None:
+        return None
+
+    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+        shuffled = rng.permutation(self.values)
+        return [part for part in np.array_split(shuffled, n_batches) if len(part)]
+
+    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
+        return _as_seen(latent, order)
+
+    def sample(self, n: int, seed: int) -> Array:
+        raise TypeError("an array of draws cannot be sampled")
+
+    def refit(self, values: Array, seed: int) -> MomentModel:
+        raise TypeError("refit=True needs a model, but an array of draws was given")
+
+
+@_view.register
+def _(model: np.ndarray) -> MomentModel:
+    values = np.asarray(model, dtype=float)
+    if values.ndim < 2 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(
+            f"model: an array of draws needs at least 2 rows, columns, and finite values; got shape {values.shape}"
+        )
+    return _Draws(values.reshape(len(values), -1))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FunctionOf:
+    """The moments of g(x) instead of x: known by sampling x."""
+
+    view: MomentModel
+    function: Callable[[Array], Any]
+    exclusive_groups: tuple[NDArray[np.intp], ...] = ()
+    can_sample: bool = True
+    is_sample: bool = False
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        probe = self._apply(self.view.sample(2, 0))
+        return tuple(f"g{j}" for j in range(probe.shape[1]))
+
+    def _apply(self, values: Array) -> Array:
+        out = np.asarray(self.function(values), dtype=float)
+        out = out[:, None] if out.ndim == 1 else out
+        if out.ndim != 2 or len(out) != len(values):
+            raise ValueError(f"function must map rows (n, P) to (n, G) or (n,); {len(values)} rows gave {out.shape}")
+        if not np.isfinite(out).all():
+            row, column = np.argwhere(~np.isfinite(out))[0]
+            raise ValueError(f"function gives {out[row, column]} in row {row}, output {column}; it must be finite")
+        return out
+
+    def numeric(self, X: object) -> Array:
+        return self._apply(self.view.numeric(X))
+
+    def gaussians(self) -> Gaussians | None:
+        return None
+
+    def exact_moments(self) -> tuple[Array, Array] | None:
+        return None
+
+    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+        return _sample_batches(self, m, n_batches, rng)
+
+    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
+        return _as_seen(latent, order)
+
+    def sample(self, n: int, seed: int) -> Array:
+        return self._apply(self.view.sample(n, seed))
+
+    def refit(self, values: Array, seed: int) -> MomentModel:
+        raise TypeError("refit=True is not possible with a function of x: the model is fitted to x, not to g(x)")
 
 
 def _indicator_groups(schema: Schema) -> tuple[NDArray[np.intp], ...]:
@@ -150,110 +326,77 @@ def _sklearn_names(model: Any) -> tuple[str, ...]:
 
 
 @final
-@dataclass(frozen=True)
-class _Linear:
-    """A Gaussian with mean mu and covariance W W' + diag(noise): probabilistic PCA and factor analysis."""
+@dataclass(frozen=True, eq=False)
+class _Exact:
+    """A model of scikit-learn that is a mixture of Gaussians."""
 
-    owner: str
-    names: tuple[str, ...]
-    mean: Array
-    loadings: Array
-    """(P, M)."""
-    noise: Array
-    """(P,)."""
+    model: Any
+    mixture: Gaussians
+    start: Mapping[str, Any]
+    """Parameters from which a fit to similar rows begins."""
     exclusive_groups: tuple[NDArray[np.intp], ...] = ()
+    can_sample: bool = True
+    is_sample: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return _sklearn_names(self.model)
 
     def numeric(self, X: object) -> Array:
-        return numeric_matrix(X, self.names, self.owner)
+        return numeric_matrix(X, self.names, type(self.model).__name__)
 
-    def exact_about(self, reference: Array) -> tuple[Array, Array] | None:
-        deviation = self.mean - reference
-        covariance = self.loadings @ self.loadings.T + np.diag(self.noise)
-        return deviation, covariance + np.outer(deviation, deviation)
+    def gaussians(self) -> Gaussians | None:
+        return self.mixture
 
-    def sample_latent(self, m: int, seed: int) -> NDArray[Any]:
-        return np.random.default_rng(seed).standard_normal((m, self.loadings.shape[1]))
+    def exact_moments(self) -> tuple[Array, Array] | None:
+        return None
 
-    def conditional(self, latent: NDArray[Any]) -> tuple[Array, Array]:
-        mean = self.mean + latent @ self.loadings.T
-        return mean, np.broadcast_to(self.noise, mean.shape)
+    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+        return [self.mixture.latent(size, rng) for size in _sizes(m, n_batches)]
 
+    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
+        mean, variance = self.mixture.given(latent)
+        return (mean, variance, np.zeros_like(mean), 3 * variance**2)[:order]
 
-@final
-@dataclass(frozen=True)
-class _Mixture:
-    """A Gaussian mixture; its latent variable is the component."""
+    def sample(self, n: int, seed: int) -> Array:
+        return self.mixture.sample(n, np.random.default_rng(seed))
 
-    owner: str
-    names: tuple[str, ...]
-    weights: Array
-    """(K,)."""
-    means: Array
-    """(K, P)."""
-    covariances: Array
-    """As scikit-learn keeps them: (K, P, P), (P, P), (K, P) or (K,)."""
-    kind: str
-    exclusive_groups: tuple[NDArray[np.intp], ...] = ()
-
-    def numeric(self, X: object) -> Array:
-        return numeric_matrix(X, self.names, self.owner)
-
-    def _within(self) -> Array:
-        """Weighted mean of the component covariances, (P, P)."""
-        if self.kind == "full":
-            return np.tensordot(self.weights, self.covariances, axes=1)
-        if self.kind == "tied":
-            return self.covariances
-        if self.kind == "diag":
-            return np.diag(self.weights @ self.covariances)
-        return np.eye(self.means.shape[1]) * (self.weights @ self.covariances)
-
-    def exact_about(self, reference: Array) -> tuple[Array, Array] | None:
-        deviation = self.means - reference
-        between = (deviation * self.weights[:, None]).T @ deviation
-        return self.weights @ deviation, self._within() + between
-
-    def sample_latent(self, m: int, seed: int) -> NDArray[Any]:
-        return np.random.default_rng(seed).choice(len(self.weights), size=m, p=self.weights)
-
-    def conditional(self, latent: NDArray[Any]) -> tuple[Array, Array]:
-        """Mean and variances of each draw's component; "full" and "tied" components are not independent given k."""
-        width = self.means.shape[1]
-        if self.kind == "full":
-            variance = np.diagonal(self.covariances, axis1=1, axis2=2)
-        elif self.kind == "tied":
-            variance = np.broadcast_to(np.diagonal(self.covariances), self.means.shape)
-        elif self.kind == "diag":
-            variance = self.covariances
-        else:
-            variance = np.broadcast_to(self.covariances[:, None], (len(self.weights), width))
-        return self.means[latent], variance[latent]
+    def refit(self, values: Array, seed: int) -> MomentModel:
+        return _view(_fitted_again(self.model, values, seed, **self.start))
 
 
-@moment_model.register
+@_view.register
 def _(model: GaussianMixture) -> MomentModel:
     check_fitted(model)
-    return _Mixture(
-        type(model).__name__,
-        _sklearn_names(model),
-        model.weights_,
-        model.means_,
-        model.covariances_,
-        model.covariance_type,
-    )
+    width = model.means_.shape[1]
+    covariances: list[Covariance]
+    if model.covariance_type == "full":
+        covariances = [Full(one) for one in model.covariances_]
+    elif model.covariance_type == "tied":
+        covariances = [Full(model.covariances_)] * len(model.weights_)
+    else:  # one number or one per column
+        covariances = [LowRank(np.zeros((width, 0)), np.broadcast_to(one, width)) for one in model.covariances_]
+    start = {
+        "weights_init": model.weights_ / model.weights_.sum(),
+        "means_init": model.means_,
+        "precisions_init": model.precisions_,
+        "n_init": 1,
+    }
+    return _Exact(model, Gaussians(model.weights_, model.means_, covariances), start)
 
 
-@moment_model.register
+@_view.register
 def _(model: PCA) -> MomentModel:
     """As probabilistic PCA: covariance W W' + s2 I with W = V (L - s2 I)^(1/2) (Tipping & Bishop 1999)."""
     check_fitted(model)
     variance = float(model.noise_variance_)
     loadings = model.components_.T * np.sqrt(np.maximum(model.explained_variance_ - variance, 0.0))
-    width = model.components_.shape[1]
-    return _Linear(type(model).__name__, _sklearn_names(model), model.mean_, loadings, np.full(width, variance))
+    noise = np.full(model.components_.shape[1], variance)
+    return _Exact(model, Gaussians(np.ones(1), model.mean_[None], [LowRank(loadings, noise)]), {})
 
 
-@moment_model.register
+@_view.register
 def _(model: FactorAnalysis) -> MomentModel:
     check_fitted(model)
-    return _Linear(type(model).__name__, _sklearn_names(model), model.mean_, model.components_.T, model.noise_variance_)
+    covariance = LowRank(model.components_.T, model.noise_variance_)
+    return _Exact(model, Gaussians(np.ones(1), model.mean_[None], [covariance]), {})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.mega import N_DRAWS, mega
+from underlie.check.mega import mega
 from underlie.check.scores import mass_columns, n_parameters, row_log_likelihood
 from underlie.check.seeds import generator, integer_seed
 from underlie.warnings import DataWarning, warn
@@ -24,7 +24,7 @@ def compare(
     X: object,
     *,
     standardize: bool = False,
-    n_draws: int = N_DRAWS,
+    n_draws: int | Literal["auto"] = "auto",
     random_state: object = None,
 ) -> pd.DataFrame:
     r"""Compare fitted models on the same rows: log-likelihood, AIC, BIC, moment gaps with their floors, fit time.
@@ -158,14 +158,15 @@ def _standard_error(values: Array) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-def _moment_columns(model: object, X: object, *, standardize: bool, n_draws: int, seed: int) -> dict[str, float | bool]:
+def _moment_columns(
+    model: object, X: object, *, standardize: bool, n_draws: int | Literal["auto"], seed: int
+) -> dict[str, float | bool]:
     result = mega(model, X, standardize=standardize, n_draws=n_draws, random_state=seed)
-    if result.second is None or result.floor_second is None:
-        raise AssertionError("order 2 always has a second moment")
+    first, second = result.orders[1], result.orders[2]
     return {
-        "mega_1": result.first,
-        "mega_1_floor": result.floor_first,
-        "mega_2": result.second,
-        "mega_2_floor": result.floor_second,
+        "mega_1": first.value,
+        "mega_1_floor": first.floor,
+        "mega_2": second.value,
+        "mega_2_floor": second.floor,
         "exact": result.exact,
     }

@@ -2,111 +2,32 @@ r"""MEGA: the moment gap between data and a latent-variable model."""
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.adapters import MomentModel, moment_model
-from underlie.check.moments import (
-    Coordinates,
-    Gap,
-    coordinates,
-    data_estimate,
-    exact_estimate,
-    forward_estimate,
-    gap_between,
-)
-from underlie.check.noise import floor_of_second, standard_errors
-from underlie.check.norms import Norm, norm_gradient, schatten_exponent, symmetric_norm
-from underlie.check.seeds import generator, integer_seed
+from underlie.check.adapters import FunctionOf, MomentModel, moment_model
+from underlie.check.gaps.frame import Frame
+from underlie.check.gaps.gram_form import GramForm
+from underlie.check.gaps.model_moments import draw_batches, model_moments
+from underlie.check.gaps.monomials import monomials, n_monomials
+from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, drawn_gaps, permuted_gaps, spectrum_norms
+from underlie.check.gaps.result import MegaResult, OrderGap
+from underlie.check.gaps.rows import Rows
+from underlie.check.gaps.sums import MomentSums
+from underlie.check.gaps.tensor_form import TensorForm, entry_norms
+from underlie.check.norms import Norm, schatten_exponent
+from underlie.check.seeds import generator
 
 Array = NDArray[np.float64]
-N_DRAWS = 10_000
-_HIGHEST_ORDER = 2
-
-
-@dataclass(frozen=True, eq=False)
-class MegaResult:
-    """Moment gaps between data and model, data minus model; see `mega`.
-
-    Attributes
-    ----------
-    first, second : float
-        Norms of the gaps, in the unit of x and its square (free of unit when `standardized`). `second` is None for
-        order 1.
-    gap_first, gap : ndarray of shape (P,) and (P, P)
-        The gaps of E[x] and E[x x'].
-    gap_first_noise, gap_noise : ndarray of shape (P,) and (P, P)
-        Standard deviation of every entry of the gaps if the model were right.
-    first_se, second_se : float
-        Monte-Carlo standard errors of the norms, from the model's latent draws; 0 when `exact`.
-    floor_first, floor_second : float
-        Root mean square of the norms that a right model, not fitted to these rows, would score at this n and m.
-    exact : bool
-        Whether the model's moments are in closed form.
-    feature_names : tuple of str
-        Names of the P coordinates.
-    n, m : int
-        Rows of data, and latent draws (0 when exact).
-    order, norm, standardized
-        As asked.
-    """
-
-    first: float
-    second: float | None
-    gap_first: Array
-    gap: Array | None
-    gap_first_noise: Array
-    gap_noise: Array | None
-    first_se: float
-    second_se: float | None
-    floor_first: float
-    floor_second: float | None
-    exact: bool
-    feature_names: tuple[str, ...]
-    n: int
-    m: int
-    order: int
-    norm: Norm
-    standardized: bool
-
-    @property
-    def floor(self) -> float:
-        """The floor of the highest order asked for."""
-        return self.floor_first if self.floor_second is None else self.floor_second
-
-    def _rows(self) -> list[tuple[str, str, str, str]]:
-        def cells(label: str, value: float, se: float | None, floor: float | None) -> tuple[str, str, str, str]:
-            error = "exact" if self.exact else f"{se:.2g}"
-            return label, f"{value:.4g}", error, f"{floor:.4g}"
-
-        rows = [cells("first, E[x]", self.first, self.first_se, self.floor_first)]
-        if self.second is not None:
-            rows.append(cells("second, E[xx']", self.second, self.second_se, self.floor_second))
-        return rows
-
-    def _caption(self) -> str:
-        source = "closed form" if self.exact else f"{self.m:,} latent draws"
-        units = ", standardised coordinates" if self.standardized else ""
-        return f"norm {self.norm}{units}; n = {self.n:,} rows, P = {len(self.feature_names):,}; model moments: {source}"
-
-    def __str__(self) -> str:
-        table = [("moment", "gap", "MC s.e.", "floor"), *self._rows()]
-        widths = [max(len(row[j]) for row in table) for j in range(4)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *(row[j].rjust(widths[j]) for j in (1, 2, 3))]) for row in table]
-        return "\n".join([f"MEGA ({self._caption()})", *lines])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows()
-        )
-        head = "<tr><th>moment</th><th>gap</th><th>MC s.e.</th><th>floor</th></tr>"
-        return f"<table><caption>MEGA: {html.escape(self._caption())}</caption>{head}{body}</table>"
+N_BOOTSTRAP = 199
+_HIGHEST_ORDER = 4
+_MOST_ENTRIES = 2 * 10**6
+_MOST_BOOTSTRAP_FLOPS = 1e11
+_ROWS_OF_SPECTRUM = 1000
+_DRAWS = {"tensor": 8192, "gram": 1024}
 
 
 def mega(
@@ -115,49 +36,82 @@ def mega(
     order: int = 2,
     *,
     norm: Norm = "fro",
+    unbiased: bool = True,
+    centred: bool = False,
     standardize: bool = False,
-    n_draws: int = N_DRAWS,
+    function: Callable[[Array], Any] | None = None,
+    form: Literal["auto", "tensor", "gram"] = "auto",
+    n_draws: int | Literal["auto"] = "auto",
+    n_bootstrap: int = N_BOOTSTRAP,
+    refit: bool = False,
     random_state: object = None,
 ) -> MegaResult:
-    r"""Moment gap between data and model: how far their first and second raw moments are apart.
+    r"""Moment gap between data and model: how far their moments of orders 1 to 4 are apart, and whether by chance.
 
     .. math::
         \mathrm{1MEGA} = \lVert \bar x - E_{model}[x] \rVert, \qquad
-        \mathrm{2MEGA} = \lVert S + \bar x \bar x' - E_{model}[x x'] \rVert
+        \mathrm{2MEGA} = \lVert S + \bar x \bar x' - E_{model}[x x'] \rVert, \qquad
+        \mathrm{kMEGA} = \Bigl\lVert \tfrac1n \sum_i x_i^{\otimes k} - E_{model}[x^{\otimes k}] \Bigr\rVert
 
-    with S the sample covariance (divisor n - 1). The model's moments are exact where a closed form exists; otherwise
-    they are means over m latent draws of E[x|z_i] and of Var[x|z_i] + E[x|z_i] E[x|z_i]', which has a smaller variance
-    than sampling x.
+    with S the sample covariance. The model's moments are exact where a closed form exists (mixtures of Gaussians,
+    probabilistic PCA, factor analysis); otherwise they are means over m latent draws of the conditional moments
+    E[x|z_i], Var[x|z_i] + E[x|z_i] E[x|z_i]' and so on, which has a smaller variance than sampling x.
 
     Parameters
     ----------
-    model : fitted estimator
+    model : fitted estimator, or array of draws (m, P)
         Any estimator of underlie, scikit-learn's GaussianMixture, PCA (as probabilistic PCA) or FactorAnalysis, or an
-        object with ``exact_moments() -> (mean (P,), raw second moment (P, P))`` or with
-        ``moments(z) -> (mean (m, P), variance (m, P))`` and ``sample_latent(m, random_state) -> z (m, M)``; coordinates
-        must be independent given z, except indicators of one category, which the object lists in
-        ``exclusive_groups_`` (sequences of column numbers).
-    X : table, array or images
-        n rows as the model was fitted to. Missing cells: every entry of the data's moments rests on the rows where both
-        columns are seen, which is unbiased when cells are missing completely at random and may not be otherwise.
-    order : {1, 2}
-        Highest moment.
+        object with one of
+
+        - ``exact_moments() -> (mean (P,), raw second moment (P, P))``, for orders 1 and 2;
+        - ``moments(z) -> (mean (m, P), variance (m, P))`` and ``sample_latent(m, random_state) -> z (m, M)``;
+          coordinates must be independent given z, except indicators of one category, which the object lists in
+          ``exclusive_groups_`` (sequences of column numbers). For orders 3 and 4, ``moments(z, order)`` with the third
+          and fourth central moments after the variance;
+        - ``sample(n, random_state) -> rows``; also needed for p-values of the others.
+
+        With an array the two samples are compared, by permutation.
+    X : table, array or images, or MomentSums
+        n rows as the model was fitted to; arrays that do not fit in memory are read in pieces. Missing cells: every
+        entry of the data's moments rests on the rows where all its columns are seen, each column taken about its mean,
+        which is unbiased when cells are missing completely at random and may not be otherwise. `MomentSums` stand for
+        data that are never in one place.
+    order : {1, 2, 3, 4}
+        Highest moment; all lower ones are computed too.
     norm : {"fro", "op", "nuc"} or float
-        Schatten norm of the second gap: Frobenius, operator, nuclear, or the exponent q >= 1. Of a vector they are all
-        the Euclidean norm.
+        Schatten norm of the gap, unfolded to a matrix, first axis against the rest: Frobenius, operator, nuclear, or
+        the exponent q >= 1. Of a vector they are all the Euclidean norm.
+    unbiased : bool
+        Whether S has divisor n - 1, as the metric is defined, or n, which is the second moment of the rows themselves.
+        Moments of other orders are plain means over the rows.
+    centred : bool
+        From order 2 on, take data and model each about its own mean: covariances, co-skewness, co-kurtosis.
     standardize : bool
-        Take both moments of (x - mean) / sd, mean and sd of X: free of units, so that columns of different units weigh
+        Take moments of (x - mean) / sd, mean and sd of X: free of units, so that columns of different units weigh
         alike, and the second moment is a correlation matrix. Constant columns keep their unit. Nearly constant columns
         weigh heavily then, so the user's own units (the default) suit images better.
-    n_draws : int
-        Latent draws m when there is no closed form.
+    function : callable, optional
+        g, from rows (n, P) to (n, G): compare moments of g(x), say of log x or of products. The model is sampled.
+    form : {"auto", "tensor", "gram"}
+        How: entry by entry, or through inner products of rows with the kernel (x'y)^k, which forms nothing with P x P
+        entries and knows no single entries. "auto" takes the first up to 2 million distinct entries.
+    n_draws : int or "auto"
+        Latent draws m where there is no closed form, quasi-random where the model allows, in 16 independent batches.
+        "auto" is 8192, or 1024 in the Gram form.
+    n_bootstrap : int
+        Data sets drawn from the model for p-values and noise; 0 for none.
+    refit : bool
+        Set it when the model was fitted to these very rows. The model is then fitted again to every data set drawn
+        from it (a mixture starting from its parameters), so that floor and p-value allow for the fit. Otherwise such a
+        model scores below its floor and is hardly ever rejected.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        Seed of the draws, and of the bootstrap behind the floor of norms other than Frobenius.
+        Seed of all draws.
 
     Returns
     -------
     MegaResult
-        Norms, gap matrices, standard errors and floors.
+        ``first``, ``second``, ``third``, ``fourth`` (norms), ``gap``, ``floor``, ``p_value``; ``orders[k]`` with
+        standard errors; ``terms()`` and ``coordinates()``: which entries and columns misfit.
 
     Raises
     ------
@@ -171,20 +125,26 @@ def mega(
 
     Notes
     -----
-    The *floor* is the root mean square of the norm under sampling noise alone. For the first moment it is
-    sqrt(sum_j Var(x_j) / n + Var(E[x_j|z]) / m); for the second, in Frobenius norm,
-    sqrt(sum_jk Var(x_j x_k) / n + Var(T_jk) / m), with T the term averaged over draws and all variances taken from the
-    data (so fourth moments of X) and the draws. Other norms use a multiplier bootstrap of rows and draws. It is meant
-    for a model that has not seen these rows. A model fitted to them can score below it: a Gaussian mixture fitted by
-    EM matches the first moment exactly and the second up to S / n, whatever its number of components, so on training
-    data this gap cannot tell such models apart.
+    The *floor* is the root mean square of the norm under sampling noise alone, what a right model would score at this n
+    and m. In Frobenius norm it is sqrt(sum Var(prod x) / n + Monte-Carlo error), over all entries, with variances from
+    the data; for other norms, and with `refit`, it comes from data sets drawn from the model.
+
+    The *p-value* is the share of such data sets whose norm is as large as the one observed. It is exact for a model
+    that has not seen these rows, whatever n. Beyond about 1e11 multiplications (say n = 5,000 and P = 784), and for
+    models that cannot be sampled, the squared norm is taken for a weighted sum of chi-squares instead, which holds for
+    large n and the Frobenius norm.
+
+    A Gaussian mixture fitted by EM matches the first moment of its rows exactly and the second up to S / n and the
+    covariance floor, whatever its number of components, so on training data this gap cannot tell such models apart;
+    orders 3 and 4 can.
 
     The standard error is by the delta method, and overstates the noise when the gap is itself of the size of the
     floor.
 
     References
     ----------
-    Beaulac, C. (2021). A moment-matching metric for latent variable generative models.
+    Beaulac, C. (2021). A moment-matching metric for latent variable generative models. Gretton, A. et al. (2012). A
+    kernel two-sample test. Westfall, P. H. & Young, S. S. (1993). Resampling-based multiple testing.
 
     Examples
     --------
@@ -194,99 +154,218 @@ def mega(
     >>> from sklearn.decomposition import PCA
     >>> import underlie as ul
     >>> X = load_iris().data
-    >>> print(ul.mega(PCA(n_components=1).fit(X[:50]), X))
+    >>> result = ul.mega(PCA(n_components=1).fit(X[:50]), X, random_state=0)
+    >>> print(result)
     MEGA (norm fro; n = 150 rows, P = 4; model moments: closed form)
-    moment            gap  MC s.e.   floor
-    first, E[x]     2.649    exact  0.1746
-    second, E[xx']  32.62    exact   2.313
+    moment            gap  MC s.e.   floor      p
+    first, E[x]     2.649    exact  0.1746  0.005
+    second, E[x^2]  32.62    exact   2.313  0.005
+
+    Two columns with the covariance of the model and another dependence, which only higher orders see:
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.standard_normal(2000)
+    >>> b = np.where(np.abs(a) > 1.54, a, -a)           # normal, and uncorrelated with a
+    >>> model = ul.ProbabilisticPCA(1).fit(rng.standard_normal((100_000, 2)))
+    >>> result = ul.mega(model, np.column_stack([a, b]), order=4, random_state=0)
+    >>> [result.orders[k].p_value < 0.01 for k in (2, 4)]
+    [False, True]
+    >>> result.terms().loc[0, ["column_1", "column_2", "column_3", "column_4"]].tolist()
+    ['x0', 'x0', 'x1', 'x1']
     """
-    if order not in range(1, _HIGHEST_ORDER + 1):
-        raise ValueError(f"order={order!r} is not supported; use 1 (means) or 2 (means and second moments)")
-    schatten_exponent(norm)
-    view = moment_model(model)
-    values = view.numeric(X)
-    check_identified(values, view.names, order)
-    at = coordinates(values, standardize)
-    exact = view.exact_about(at.reference)
+    _check_request(order, norm, form, n_bootstrap, refit)
     rng = generator(random_state)
-    data = data_estimate(values, at, order)
-    if exact is not None:
-        draws = None
-        gap = gap_between(data, exact_estimate(exact[0], exact[1] if order > 1 else None), at)
+    view: MomentModel = moment_model(model)
+    if function is not None:
+        view = FunctionOf(view, function)
+    sums = X if isinstance(X, MomentSums) else None
+    rows = None if sums is not None else Rows(view, X)
+    mean, spread, reference = _scale_of_data(view, rows, sums, order, standardize)
+    frame = Frame.of(mean, spread, reference, standardize=standardize, centred=centred, unbiased=unbiased)
+    if form == "auto":
+        fits = all(n_monomials(len(mean), k) <= _MOST_ENTRIES for k in range(1, order + 1))
+        form = "tensor" if fits or sums is not None else "gram"
+    m = _DRAWS[form] if n_draws == "auto" else n_draws
+    if form == "gram":
+        if rows is None or refit or schatten_exponent(norm) != 2.0:
+            raise ValueError('form="gram" needs rows, norm="fro" and refit=False; use form="tensor"')
+        found, drawn, null = _by_inner_products(view, rows, frame, mean, order, m, n_bootstrap, rng)
     else:
-        if n_draws < 2:
-            raise ValueError(f"n_draws={n_draws!r}: at least 2 latent draws are needed")
-        draws = view, view.sample_latent(n_draws, integer_seed(rng))
-        gap = gap_between(data, forward_estimate(*draws, at, order), at)
-    return _result(gap, values, draws, at, view.names, norm=norm, standardize=standardize, rng=rng)
-
-
-def _result(
-    gap: Gap,
-    values: Array,
-    draws: tuple[MomentModel, NDArray[Any]] | None,
-    at: Coordinates,
-    names: tuple[str, ...],
-    *,
-    norm: Norm,
-    standardize: bool,
-    rng: np.random.Generator,
-) -> MegaResult:
-    """Norms, errors and floors of a gap."""
-    first = float(np.linalg.norm(gap.first))
-    second = None if gap.second is None else symmetric_norm(gap.second, norm)
-    first_se, second_se = 0.0, 0.0
-    if draws is not None:
-        direction = None if gap.second is None else norm_gradient(gap.second, norm)
-        first_se, second_se = standard_errors(*draws, at, gap.first / (first or 1.0), direction)
+        found, drawn, null = _by_entries(view, rows, sums, frame, order, norm, m, n_bootstrap, refit, rng)
     return MegaResult(
-        first=first,
-        second=second,
-        gap_first=gap.first,
-        gap=gap.second,
-        gap_first_noise=gap.first_noise,
-        gap_noise=gap.second_noise,
-        first_se=first_se,
-        second_se=None if second is None else second_se,
-        floor_first=float(np.linalg.norm(gap.first_noise)),
-        floor_second=None if second is None else floor_of_second(gap, norm, values, draws, at, rng),
-        exact=draws is None,
-        feature_names=names,
-        n=len(values),
-        m=0 if draws is None else len(draws[1]),
-        order=1 if second is None else 2,
+        orders=found,
+        exact=drawn == 0,
+        form=form,
+        null=null,
+        feature_names=view.names,
+        n=sums.n if sums is not None else len(rows or ()),
+        m=drawn,
         norm=norm,
         standardized=standardize,
+        centred=centred,
     )
 
 
-def check_identified(values: Array, names: tuple[str, ...], order: int) -> None:
-    """Refuse data (n, P) whose moments are not identified.
+def _check_request(order: object, norm: Norm, form: str, n_bootstrap: int, refit: bool) -> None:
+    if isinstance(order, bool) or order not in range(1, _HIGHEST_ORDER + 1):
+        raise ValueError(f"order={order!r} is not supported; use 1 (means), 2, 3 or 4: higher moments are mostly noise")
+    if form not in ("auto", *_DRAWS):
+        raise ValueError(f"form={form!r} is not known; use 'auto', 'tensor' or 'gram'")
+    if isinstance(n_bootstrap, bool) or int(n_bootstrap) != n_bootstrap or n_bootstrap < 0 or n_bootstrap == 1:
+        raise ValueError(f"n_bootstrap={n_bootstrap!r}: give 0 for no p-value, or a number of at least 2, such as 199")
+    if refit and not n_bootstrap:
+        raise ValueError("refit=True needs n_bootstrap data sets to fit the model to; leave n_bootstrap at 199")
+    schatten_exponent(norm)
+
+
+def _scale_of_data(
+    view: MomentModel, rows: Rows | None, sums: MomentSums | None, order: int, standardize: bool
+) -> tuple[Array, Array, Array]:
+    """Means and standard deviations of the data's columns, and the point that deviations are taken from, (P,) each."""
+    if sums is not None:
+        if sums.names != view.names:
+            raise ValueError(f"X: sums of columns {list(sums.names)[:5]}, but the model has {list(view.names)[:5]}")
+        if sums.order < order:
+            raise ValueError(f"X: sums of order {sums.order}, but order={order} is asked for; make them of that order")
+        spread = sums.spread() if standardize else np.ones(len(sums.names))
+        reference = sums.reference.copy()
+        mean = sums.mean()
+    else:
+        assert rows is not None
+        if len(rows) < 2:
+            raise ValueError(f"X has {len(rows)} row(s); moments and their noise need at least 2")
+        mean, spread = rows.mean_and_spread()
+        reference = mean.copy()
+    for group in view.exclusive_groups:
+        reference[group] = 0.0  # products of two indicators are then 0, as they are in the data
+    return mean, spread, reference
+
+
+def _by_inner_products(
+    view: MomentModel,
+    rows: Rows,
+    frame: Frame,
+    mean: Array,
+    order: int,
+    n_draws: int,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+) -> tuple[dict[int, OrderGap], int, str]:
+    """Gaps in the Gram form, number of draws, and what the p-values rest on."""
+    mixture = view.gaussians()
+    latents = [] if mixture is not None else draw_batches(view, n_draws, rng)
+    shift = frame.shift
+    if frame.centred:
+        shift = mixture.mean() if mixture is not None else _mean_of_draws(view, latents)
+    found = GramForm(
+        view,
+        rows,
+        None if mixture is None else mixture.transformed(shift, frame.scale),
+        latents,
+        frame,
+        mean,
+        shift,
+    ).order_gaps(order, rng, p_values=n_bootstrap > 0)
+    if frame.centred:  # the first moment is about a common point always
+        common = Frame(frame.reference, mean, frame.scale, centred=False, unbiased=frame.unbiased)
+        moved = None if mixture is None else mixture.transformed(mean, frame.scale)
+        first = GramForm(view, rows, moved, latents, common, mean, mean).order_gaps(1, rng, p_values=n_bootstrap > 0)
+        found = found | first
+    return found, sum(map(len, latents)), "spectrum" if n_bootstrap else "none"
+
+
+def _mean_of_draws(view: MomentModel, latents: list[Any]) -> Array:
+    return np.mean([view.conditional(latent, 1)[0].mean(axis=0) for latent in latents], axis=0)
+
+
+def _by_entries(
+    view: MomentModel,
+    rows: Rows | None,
+    sums: MomentSums | None,
+    frame: Frame,
+    order: int,
+    norm: Norm,
+    n_draws: int,
+    n_bootstrap: int,
+    refit: bool,
+    rng: np.random.Generator,
+) -> tuple[dict[int, OrderGap], int, str]:
+    """Gaps entry by entry, number of draws, and what the p-values rest on."""
+    data = sums.about(frame.reference).up_to(order) if sums is not None else None
+    if data is None:
+        assert rows is not None
+        data = rows.sums(frame.reference, order)
+    _check_identified(data)
+    model = model_moments(view, frame.reference, order, n_draws, rng)
+    seen = TensorForm(view, data, rows, model, frame, norm)
+    how = _null_of(view, data, rows, order, norm, n_bootstrap, refit)
+    null: NullGaps | None = None
+    norms: dict[int, Array] = {}
+    if how == "permutation":
+        assert rows is not None
+        pooled = np.concatenate(list(rows.blocks())), np.concatenate(view.latent_batches(n_draws, 1, rng))
+        null = permuted_gaps(*pooled, frame, order, n_bootstrap, rng)
+    elif how in ("known", "refitted"):
+        missing = None if rows is None or data.complete else rows.missing()
+        null = drawn_gaps(
+            view,
+            model,
+            frame,
+            data.n,
+            missing,
+            n_bootstrap=n_bootstrap,
+            refit=refit,
+            n_draws=n_draws,
+            rng=rng,
+        )
+    elif how == "spectrum":
+        assert rows is not None
+        some = frame.rows(rows.some(_ROWS_OF_SPECTRUM, rng), data.mean())
+        norms = {
+            k: np.sqrt(spectrum_norms(some, k, data.n, rng) ** 2 + seen.draw_noise(k)) for k in range(1, order + 1)
+        }
+    if null is not None:
+        shapes = {k: monomials(len(frame.scale), k) for k in range(1, order + 1)}
+        norms = {k: entry_norms(shape, null.draws[k - 1], norm) for k, shape in shapes.items()}
+    return seen.order_gaps(null, norms, known=not refit), model.m, how
+
+
+def _null_of(
+    view: MomentModel, data: MomentSums, rows: Rows | None, order: int, norm: Norm, n_bootstrap: int, refit: bool
+) -> str:
+    """What p-values can rest on here."""
+    if not n_bootstrap or (rows is None and not data.complete):
+        return "none"
+    if refit:
+        return "refitted"
+    if view.is_sample:
+        return "permutation" if rows is not None else "none"
+    costly = n_bootstrap * bootstrap_cost(data.n, len(data.names), order) > _MOST_BOOTSTRAP_FLOPS
+    costly = costly or not bootstrap_fits(n_monomials(len(data.names), order), n_bootstrap)
+    by_spectrum = rows is not None and data.complete and schatten_exponent(norm) == 2.0
+    if by_spectrum and (costly or not view.can_sample):
+        return "spectrum"
+    return "known" if view.can_sample else "none"
+
+
+def _check_identified(data: MomentSums) -> None:
+    """Refuse data with an entry that rests on fewer than two rows.
 
     Raises
     ------
     ValueError
-        Fewer than two rows, a column with fewer than two values, or a pair seen together in fewer than two rows.
+        Naming the columns.
     """
-    if values.shape[1] != len(names):
-        raise ValueError(f"X has {values.shape[1]} columns, but the model has {len(names)}")
-    if len(values) < 2:
-        raise ValueError(f"X has {len(values)} row(s); moments and their noise need at least 2")
-    seen = np.isfinite(values)
-    if seen.all():
-        return
-    count = seen.sum(axis=0)
-    if (count < 2).any():
-        column = int(np.argmax(count < 2))
-        raise ValueError(
-            f"X: column {names[column]!r} has {count[column]} value(s), at least 2 are needed; leave it out"
-        )
-    if order == 1:
-        return
-    together = seen.astype(float).T @ seen.astype(float)
-    if (together < 2).any():
-        j, k = np.argwhere(together < 2)[0]
-        raise ValueError(
-            f"X: columns {names[j]!r} and {names[k]!r} are seen together in {int(together[j, k])} row(s), so their "
-            "second moment is not identified; leave one out, or use order=1"
-        )
+    for order, counts in enumerate(data.counts, start=1):
+        if (counts < 2).any():
+            entry = int(np.argmin(counts))
+            names = [repr(data.names[j]) for j in dict.fromkeys(monomials(len(data.names), order).columns[entry])]
+            if len(names) == 1:
+                raise ValueError(
+                    f"X: column {names[0]} has {int(counts[entry])} value(s), at least 2 are needed; leave it out"
+                )
+            raise ValueError(
+                f"X: columns {', '.join(names[:-1])} and {names[-1]} are seen together in {int(counts[entry])} row(s), "
+                f"so their joint moment is not identified; leave one out, or use order={order - 1}"
+            )

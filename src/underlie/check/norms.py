@@ -1,4 +1,4 @@
-"""Norms of a symmetric gap matrix, and their gradients for the delta method."""
+"""Schatten norms of a gap, unfolded to a matrix, and their gradients for the delta method."""
 
 from __future__ import annotations
 
@@ -30,29 +30,27 @@ def schatten_exponent(norm: Norm) -> float:
     return exponent
 
 
-def symmetric_norm(matrix: Array, norm: Norm) -> float:
-    """Schatten norm (sum_i |lambda_i|^q)^(1/q) of a symmetric matrix (P, P); "fro" needs no eigenvalues."""
+def schatten_norm(matrix: Array, norm: Norm) -> float:
+    """(sum_i s_i^q)^(1/q) over the singular values of a matrix; "fro" needs none of them."""
     exponent = schatten_exponent(norm)
-    if exponent == 2.0:
+    if exponent == 2.0 or matrix.shape[1] == 1:
         return float(np.linalg.norm(matrix))
-    return float(np.linalg.norm(np.linalg.eigvalsh(matrix), ord=exponent))
+    return float(np.linalg.norm(np.linalg.svd(matrix, compute_uv=False), ord=exponent))
 
 
 def norm_gradient(matrix: Array, norm: Norm) -> Array:
-    """Gradient of `symmetric_norm` at a symmetric matrix (P, P); zeros where the matrix is zero.
+    """Gradient of `schatten_norm`; zeros where the matrix is zero.
 
-    With eigenvalues l and eigenvectors V it is V diag(sign(l) |l|^(q-1)) V' / norm^(q-1); for the operator norm, the
-    outer product of the leading eigenvector times the sign of its eigenvalue.
+    With the singular value decomposition U diag(s) V' it is U diag(s^(q-1)) V' / norm^(q-1); for the operator norm,
+    the outer product of the leading singular vectors.
     """
     exponent = schatten_exponent(norm)
-    size = symmetric_norm(matrix, norm)
+    size = schatten_norm(matrix, norm)
     if size == 0.0:
         return np.zeros_like(matrix)
-    if exponent == 2.0:
+    if exponent == 2.0 or matrix.shape[1] == 1:
         return matrix / size
-    values, vectors = np.linalg.eigh(matrix)
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
     if np.isinf(exponent):
-        top = int(np.argmax(np.abs(values)))
-        return np.asarray(np.sign(values[top]) * np.outer(vectors[:, top], vectors[:, top]))
-    weights = np.sign(values) * (np.abs(values) / size) ** (exponent - 1.0)
-    return np.asarray((vectors * weights) @ vectors.T)
+        return np.outer(left[:, 0], right[0])
+    return np.asarray((left * (values / size) ** (exponent - 1.0)) @ right)

@@ -166,7 +166,7 @@ def _gap_panels(results: dict[str, Any]) -> MplFigure:
     figure, panels = plt.subplots(1, len(results), figsize=(4.6 * len(results), 4.4), layout="constrained")
     for (name, result), ax in zip(results.items(), panels, strict=True):
         ul.plot.gap_heatmap(result, ax=ax, relative=True)
-        ax.set_title(f"{name}\ngap {result.second:.2f}, by chance {result.floor_second:.2f}", fontsize=11)
+        ax.set_title(f"{name}\ngap {result.second:.2f}, by chance {result.floor:.2f}", fontsize=11)
     maps = [ax.images[0] for ax in panels]
     widest = max(abs(end) for drawn in maps for end in drawn.get_clim())
     for drawn in maps:

@@ -417,6 +417,19 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         gaussian = self._fitted()
         return gaussian.mean, gaussian.covariance() + np.outer(gaussian.mean, gaussian.mean)
 
+    def gaussian_components(self) -> tuple[Floats, Floats, list[Floats], list[Floats]]:
+        """The model as a mixture of one Gaussian N(mean, W W' + diag(noise)) of the numeric columns.
+
+        Returns
+        -------
+        weights : ndarray of shape (1,)
+        means : ndarray of shape (1, D)
+        loadings : list of one ndarray of shape (D, M)
+        noise : list of one ndarray of shape (D,)
+        """
+        gaussian = self._fitted()
+        return np.ones(1), gaussian.mean[None], [gaussian.loadings], [gaussian.noise]
+
     def get_covariance(self) -> Floats:
         """Covariance of the numeric columns under the model, W W' + noise, (D, D)."""
         return self._fitted().covariance()

@@ -398,6 +398,21 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
             second += weight * gaussian.covariance()
         return self.class_prior_ @ means, second
 
+    def gaussian_components(self) -> tuple[Floats, Floats, list[Floats], list[Floats]]:
+        """The model of the numeric columns as a mixture of one Gaussian N(mean, W W' + diag(noise)) for each class.
+
+        Returns
+        -------
+        weights : ndarray of shape (K,)
+        means : ndarray of shape (K, D)
+        loadings : list of K ndarrays of shape (D, M)
+        noise : list of K ndarrays of shape (D,)
+        """
+        check_is_fitted(self)
+        means = np.array([gaussian.mean for gaussian in self._gaussians])
+        loadings = [gaussian.loadings for gaussian in self._gaussians]
+        return self.class_prior_, means, loadings, [gaussian.noise for gaussian in self._gaussians]
+
     # ----------------------------------------------------------------------------------------------------- internals
 
     def _rng(self, random_state: RandomState) -> np.random.Generator:

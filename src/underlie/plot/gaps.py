@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from underlie.check.mega import MegaResult
+from underlie.check import MegaResult
 from underlie.plot.style import PALE, axes_or_new
 
 _MOST_NAMES = 40
@@ -46,12 +46,15 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
     >>> X = load_iris().data
     >>> ax = ul.plot.gap_heatmap(ul.mega(PCA(1).fit(X[:50]), X))
     """
-    if result.gap is None or result.gap_noise is None:
-        raise ValueError("the result has no second moment; call mega with order=2")
+    if result.gap is None:
+        raise ValueError('the result has no second moments, pair by pair; call mega with order=2 and form="tensor"')
+    second = result.orders[2]
     shown = result.gap
     if relative:
-        varies = result.gap_noise > 0
-        shown = np.where(varies, result.gap / np.where(varies, result.gap_noise, 1.0), np.nan)
+        if second.noise is None:
+            raise ValueError("the noise of single entries is not known here; draw with relative=False")
+        varies = second.noise > 0
+        shown = np.where(varies, result.gap / np.where(varies, second.noise, 1.0), np.nan)
     width = len(shown)
     # Few extreme entries of a large matrix would leave the rest blank: the scale ends at the 99.5 % point there.
     limit = float(np.nanquantile(np.abs(shown), 0.995 if width > _MOST_NAMES else 1.0)) or 1.0
@@ -63,6 +66,8 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
         shown, cmap=mpl.colormaps["RdBu_r"].with_extremes(bad=PALE), vmin=-limit, vmax=limit, interpolation="nearest"
     )
     moment = r"$E[z_j z_k]$ of standardised columns" if result.standardized else r"$E[x_j x_k]$"
+    if result.centred:
+        moment = "correlation" if result.standardized else "covariance"
     label = f"{moment}: data − model" + (", in noise sd" if relative else "")
     extend = "both" if np.nanmax(np.abs(shown)) > limit * (1 + 1e-9) else "neither"
     ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85, extend=extend)
@@ -77,7 +82,7 @@ def gap_heatmap(result: MegaResult, ax: Axes | None = None, *, relative: bool = 
         ax.set_ylabel("column")
     if width <= _MOST_NUMBERS:
         _write_numbers(ax, shown, limit)
-    ax.set_title(f"second moments: gap {result.second:.3g}, by chance {result.floor_second:.3g}", fontsize=11)
+    ax.set_title(f"second moments: gap {result.second:.3g}, by chance {second.floor:.3g}", fontsize=11)
     return ax
 
 

@@ -218,7 +218,8 @@ def generate(model: Any, n: int, what: What, *, image_shape: tuple[int, ...] | N
         rows = draw(model, n, seed)
     else:
         view = moment_model(model)
-        mean, variance = view.conditional(view.sample_latent(n, seed))
+        latent = view.latent_batches(n, 1, np.random.default_rng(seed))[0]
+        mean, variance = view.conditional(latent, 2)
         rows = mean if what == "mean" else np.sqrt(variance)
     flat = rows.reshape(len(rows), -1)
     return flat.reshape(len(rows), *row_image_shape(model, flat.shape[1], image_shape))
@@ -232,26 +233,6 @@ def draw(model: Any, n: int, seed: int) -> Array:
 
 @draw.register(PCA)
 @draw.register(FactorAnalysis)
+@draw.register(GaussianMixture)
 def _(model: Any, n: int, seed: int) -> Array:
-    view = moment_model(model)
-    mean, variance = view.conditional(view.sample_latent(n, seed))
-    return mean + np.sqrt(variance) * np.random.default_rng(seed + 1).standard_normal(mean.shape)
-
-
-@draw.register
-def _(model: GaussianMixture, n: int, seed: int) -> Array:
-    """Each component's own square root of its covariance, in an order that mixes the components."""
-    rng = np.random.default_rng(seed)
-    components = moment_model(model).sample_latent(n, seed)
-    identity = np.eye(model.means_.shape[1])
-    covariances = {
-        "full": lambda k: model.covariances_[k],
-        "tied": lambda k: model.covariances_,
-        "diag": lambda k: np.diag(model.covariances_[k]),
-        "spherical": lambda k: identity * model.covariances_[k],
-    }[model.covariance_type]
-    rows = np.empty((n, model.means_.shape[1]))
-    for k in np.unique(components):
-        at = np.flatnonzero(components == k)
-        rows[at] = rng.multivariate_normal(model.means_[k], covariances(k), size=len(at), method="cholesky")
-    return rows
+    return moment_model(model).sample(n, seed)

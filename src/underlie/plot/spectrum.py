@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from underlie.check import MomentSums
 from underlie.check.adapters import check_fitted, moment_model
-from underlie.check.pair_sums import PairSums
 from underlie.data import Encoder
 from underlie.models.ppca import noise_floor
 from underlie.models.ppca_rank import RankSelection, select_rank
@@ -105,10 +105,10 @@ def _of_model(model: Any, X: object, standardize: bool) -> tuple[Array, int, str
         values = view.numeric(X) / scale
         return _scaled(values, standardize), own, "correlation matrix" if standardize else of
     width = len(view.names)
-    exact = view.exact_about(np.zeros(width))
+    exact = view.gaussians()
     if exact is None:
         raise TypeError(f"{type(model).__name__} has no covariance in closed form; give the data as X")
-    covariance = (exact[1] - np.outer(exact[0], exact[0])) / np.outer(scale * np.ones(width), scale * np.ones(width))
+    covariance = exact.transformed(np.zeros(width), scale * np.ones(width)).covariance()
     return np.asarray(np.linalg.eigvalsh(covariance)[::-1]), own, of
 
 
@@ -123,9 +123,7 @@ def _select(values: Array, max_components: int | None) -> RankSelection:
 
 def _spectrum(values: Array) -> Array:
     """Eigenvalues, largest first, of the covariance (divisor n); available cases where cells are missing."""
-    sums = PairSums.of_rows(values - np.nanmean(values, axis=0))
-    covariance = sums.covariance() * (sums.count - 1) / sums.count
-    return np.asarray(np.linalg.eigvalsh(covariance)[::-1])
+    return np.asarray(np.linalg.eigvalsh(MomentSums.of(values).covariance())[::-1])
 
 
 def _draw(eigenvalues: Array, selection: RankSelection | None, own: int | None, of: str, ax: Axes | None) -> Axes:

@@ -185,8 +185,10 @@ def _moment_facts(model: Any, X: Any, random_state: int | None) -> dict[str, Any
     # standardising would blow up those that hardly vary.
     is_table = len(model.encoder_.row_shape) == 1
     result = mega(model, X, order=2, standardize=is_table, random_state=random_state)
-    names = ("first", "first_se", "floor_first", "second", "second_se", "floor_second", "exact", "standardized")
-    return {name: plain(getattr(result, name)) for name in names}
+    facts: dict[str, Any] = {"exact": result.exact, "standardized": result.standardized}
+    for name, gap in (("first", result.orders[1]), ("second", result.orders[2])):
+        facts |= {name: gap.value, f"{name}_se": gap.mc_se, f"floor_{name}": gap.floor, f"{name}_p": gap.p_value}
+    return {name: plain(value) for name, value in facts.items()}
 
 
 def _history_facts(model: Any) -> dict[str, Any] | None:

@@ -1,0 +1,306 @@
+r"""Gaps from inner products of rows alone: for data of many columns, where not even a P x P matrix should be formed.
+
+The squared Frobenius norm of the gap of order k is the squared maximum mean discrepancy with the kernel (x'y)^k,
+
+.. math:: \lVert E[x^{\otimes k}] - E[y^{\otimes k}] \rVert^2 = E(x'x')^k - 2 E(x'y)^k + E(y'y')^k .
+
+Rows of the model known by their moments given z enter exactly: given z and z', x'y is a sum of independent terms over
+the columns, so its cumulants are sums over columns, which are products of tall matrices, and its moments follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from underlie.check.adapters import MomentModel
+from underlie.check.gaps.frame import Frame
+from underlie.check.gaps.gaussians import Gaussians
+from underlie.check.gaps.model_moments import conditional
+from underlie.check.gaps.null import p_value, spectrum_norms
+from underlie.check.gaps.result import OrderGap
+from underlie.check.gaps.rows import Rows
+
+Array = NDArray[np.float64]
+_CELLS_AT_ONCE = 2**24
+_CELLS_OF_PRODUCTS = 2**20
+_ROWS_OF_SPECTRUM = 1000
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows, or draws known by their moments, in the frame of the comparison."""
+
+    central: Sequence[Array]
+    """Mean, and for draws the variance and higher central moments, (rows, P) each."""
+    probabilities: Sequence[Array]
+    """For each category the rows' probabilities of its levels, (rows, L): 0 and 1 for data."""
+
+    def __len__(self) -> int:
+        return len(self.central[0])
+
+    def columns(self, some: slice | NDArray[np.intp]) -> Block:
+        """Some of the columns."""
+        return Block([one[:, some] for one in self.central], ())
+
+    def cumulants(self) -> list[Array]:
+        """First to fourth cumulants of each coordinate; rows of data have the first alone."""
+        return [*self.central[:3], *[fourth - 3 * self.central[1] ** 2 for fourth in self.central[3:4]]]
+
+    def raw(self) -> list[Array]:
+        """Raw moments of each coordinate."""
+        m, rest = self.central[0], self.central[1:]
+        raw = [m]
+        if len(rest) > 0:
+            raw.append(rest[0] + m**2)
+        if len(rest) > 1:
+            raw.append(rest[1] + 3 * m * rest[0] + m**3)
+        if len(rest) > 2:
+            raw.append(rest[2] + 4 * m * rest[1] + 6 * m**2 * rest[0] + m**4)
+        return raw
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Category:
+    """The indicators of one categorical column, in the frame."""
+
+    columns: NDArray[np.intp]
+    products: Array
+    """(L, L): inner product of the column's indicators when the one row has level a and the other level b."""
+
+    @classmethod
+    def of(cls, columns: NDArray[np.intp], shift: Array, scale: Array) -> Category:
+        levels = (np.eye(len(columns)) - shift[columns]) / scale[columns]
+        return cls(columns, levels @ levels.T)
+
+
+def kernels(a: Block, b: Block, order: int, categories: Sequence[Category]) -> list[Array]:
+    """E[(x'y)^k], k = 1..order, of every pair of a row of a and a row of b: (rows of a, rows of b) each."""
+    independent = None
+    if categories:
+        independent = np.setdiff1d(np.arange(a.central[0].shape[1]), np.concatenate([c.columns for c in categories]))
+    cumulants = _sums_of_products(a, b, order, independent)
+    for number, category in enumerate(categories):
+        moments = [
+            a.probabilities[number] @ category.products**k @ b.probabilities[number].T for k in range(1, order + 1)
+        ]
+        cumulants = [c + extra for c, extra in zip(cumulants, _cumulants_of(moments), strict=True)]
+    return _moments_of(cumulants)
+
+
+def _sums_of_products(a: Block, b: Block, order: int, independent: NDArray[np.intp] | None) -> list[Array]:
+    """Cumulants of x'y, summed over the independent columns, some columns at a time."""
+    n_columns = a.central[0].shape[1] if independent is None else len(independent)
+    step = max(1, _CELLS_OF_PRODUCTS // max(len(a), len(b)))
+    totals = [np.zeros((len(a), len(b))) for _ in range(order)]
+    for start in range(0, n_columns, step):
+        some = slice(start, start + step) if independent is None else independent[start : start + step]
+        for total, one in zip(totals, _of_columns(a.columns(some), b.columns(some), order), strict=False):
+            total += one
+    return totals
+
+
+def _of_columns(a: Block, b: Block, order: int) -> Iterator[Array]:
+    """Cumulants of x'y over these columns, as many as are not zero."""
+    if len(a.central) == 1 and len(b.central) == 1:
+        yield a.central[0] @ b.central[0].T
+    elif len(a.central) == 1:
+        yield from (a.central[0] ** (k + 1) @ one.T for k, one in enumerate(b.cumulants()[:order]))
+    elif len(b.central) == 1:
+        yield from (one @ (b.central[0] ** (k + 1)).T for k, one in enumerate(a.cumulants()[:order]))
+    else:  # of a product of independent variables, from the raw moments of both
+        x, y = a.raw(), b.raw()
+        yield x[0] @ y[0].T
+        if order >= 2:
+            yield x[1] @ y[1].T - x[0] ** 2 @ (y[0] ** 2).T
+        if order >= 3:
+            yield x[2] @ y[2].T - 3 * (x[0] * x[1]) @ (y[0] * y[1]).T + 2 * x[0] ** 3 @ (y[0] ** 3).T
+        if order >= 4:
+            fourth = x[3] @ y[3].T - 4 * (x[0] * x[2]) @ (y[0] * y[2]).T - 3 * x[1] ** 2 @ (y[1] ** 2).T
+            yield fourth + 12 * (x[0] ** 2 * x[1]) @ (y[0] ** 2 * y[1]).T - 6 * x[0] ** 4 @ (y[0] ** 4).T
+
+
+def _moments_of(cumulants: Sequence[Array]) -> list[Array]:
+    """Raw moments from cumulants, up to the fourth."""
+    k = cumulants
+    out = [k[0]]
+    if len(k) > 1:
+        out.append(k[1] + k[0] ** 2)
+    if len(k) > 2:
+        out.append(k[2] + 3 * k[1] * k[0] + k[0] ** 3)
+    if len(k) > 3:
+        out.append(k[3] + 4 * k[2] * k[0] + 3 * k[1] ** 2 + 6 * k[1] * k[0] ** 2 + k[0] ** 4)
+    return out
+
+
+def _cumulants_of(moments: Sequence[Array]) -> list[Array]:
+    """Cumulants from raw moments, up to the fourth."""
+    m = moments
+    out = [m[0]]
+    if len(m) > 1:
+        out.append(m[1] - m[0] ** 2)
+    if len(m) > 2:
+        out.append(m[2] - 3 * m[1] * m[0] + 2 * m[0] ** 3)
+    if len(m) > 3:
+        out.append(m[3] - 4 * m[2] * m[0] - 3 * m[1] ** 2 + 12 * m[1] * m[0] ** 2 - 6 * m[0] ** 4)
+    return out
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GramForm:
+    """Data and model seen in one frame, compared through inner products."""
+
+    view: MomentModel
+    rows: Rows
+    mixture: Gaussians | None
+    """The model, where it is a mixture of Gaussians; seen in the frame."""
+    latents: Sequence[Any]
+    """Batches of draws otherwise."""
+    frame: Frame
+    centre: Array
+    """(P,): mean of the data."""
+    model_centre: Array
+    """(P,): mean of the model, where each is taken about its own."""
+
+    def order_gaps(self, order: int, rng: np.random.Generator, *, p_values: bool) -> dict[int, OrderGap]:
+        """One result per order."""
+        among_rows, with_mean, squares = self._among_rows(order)
+        with_model, among_model = self._with_model(order), self._among_model(order)
+        some = self._some_rows(rng) if p_values else None
+        found = {}
+        for k in range(1, order + 1):
+            inner, cross, among = among_rows[k - 1], with_model[k - 1], among_model[k - 1]
+            weights, mean_weight = self._weights(k)
+            towards_data = weights[0] * inner + mean_weight * with_mean[k - 1]
+            signed = np.append(weights, mean_weight)
+            value = float(np.sqrt(max(signed @ towards_data - 2 * (signed @ cross).mean() + among.mean(), 0.0)))
+            slopes = (towards_data - cross.mean(axis=1))[:-1] / (value or 1.0)
+            batch_slopes = (among.mean(axis=1) - signed @ cross) / (value or 1.0)
+            n, n_batches = len(self.rows), len(among)
+            mc_se = float(np.std(batch_slopes, ddof=1) / np.sqrt(n_batches)) if n_batches > 1 else 0.0
+            trace = max(float(squares[k - 1].sum() - inner[:-1].mean()), 0.0) / max(n - 1, 1)
+            draw_noise = _batch_variance(among)
+            drawn = None if some is None else spectrum_norms(some, k, n, rng, trace)
+            found[k] = OrderGap(
+                order=k,
+                value=value,
+                se=float(np.hypot(mc_se, np.std(slopes, ddof=1) / np.sqrt(n))),
+                mc_se=mc_se,
+                floor=float(np.sqrt(trace / n + draw_noise)),
+                p_value=None if drawn is None else p_value(value, np.sqrt(drawn**2 + draw_noise)),
+                entries=None,
+                noise_entries=None,
+                largest=None,
+                width=len(self.centre),
+            )
+        return found
+
+    def _weights(self, order: int) -> tuple[Array, float]:
+        """Weights of the rows, and of their mean as one more row: S with divisor n - 1 takes both."""
+        n = len(self.rows)
+        if order == 2 and self.frame.unbiased and n > 1:
+            return np.full(n, 1 / (n - 1)), -1 / (n - 1)
+        return np.full(n, 1 / n), 0.0
+
+    def _row_blocks(self) -> Iterator[tuple[slice, Block]]:
+        """All rows, and after them their mean."""
+        for rows in self.rows.slices(_CELLS_AT_ONCE):
+            yield rows, self._block(self.rows.block(rows))
+        n = len(self.rows)
+        yield slice(n, n + 1), self._block(self.centre[None])
+
+    def _block(self, values: Array) -> Block:
+        if np.isnan(values).any():
+            column = int(np.argmax(np.isnan(values).any(axis=0)))
+            raise ValueError(
+                f"X: column {self.view.names[column]!r} has a missing cell; the Gram form needs complete rows. Impute "
+                'them, or use form="tensor", which takes available cases'
+            )
+        groups = self.view.exclusive_groups
+        return Block([self.frame.rows(values, self.centre)], [values[:, group] for group in groups])
+
+    def _categories(self) -> list[Category]:
+        shift = self.centre if self.frame.centred else self.frame.shift
+        if self.frame.centred and self.view.exclusive_groups:
+            raise ValueError('centred=True with categorical columns needs form="tensor"')
+        return [Category.of(group, shift, self.frame.scale) for group in self.view.exclusive_groups]
+
+    def _among_rows(self, order: int) -> tuple[list[Array], list[Array], list[Array]]:
+        """Sums over rows of (x'x)^k and values at the data's mean, for each row and the mean: (n + 1,) each.
+
+        Third, (x'x)^k of each row with itself, (n,).
+        """
+        n, categories = len(self.rows), self._categories()
+        sums, at_mean = np.zeros((2, order, n + 1))
+        squares = np.zeros((order, n))
+        for i, a in self._row_blocks():
+            for j, b in self._row_blocks():
+                if j.start < i.start:
+                    continue
+                for k, kernel in enumerate(kernels(a, b, order, categories)):
+                    if j.start < n and i.start < n:
+                        sums[k, i] += kernel.sum(axis=1)
+                    if i.start != j.start and j.start < n:
+                        sums[k, j] += kernel.sum(axis=0)
+                    if j.start == n:
+                        at_mean[k, i] = kernel[:, 0]
+                        if i.start < n:
+                            sums[k, n] += kernel.sum()
+                    if i.start == j.start and i.start < n:
+                        squares[k, i] = np.diagonal(kernel)
+        return list(sums), list(at_mean), list(squares)
+
+    def _with_model(self, order: int) -> list[Array]:
+        """Mean of (x'y)^k over each batch of the model's draws, for each row and the mean: (n + 1, batches) each."""
+        if self.mixture is not None:
+            parts = [self.mixture.products_with(block.central[0], order) for _, block in self._row_blocks()]
+            return [np.concatenate(one)[:, None] for one in zip(*parts, strict=True)]
+        categories = self._categories()
+        out = np.zeros((order, len(self.rows) + 1, len(self.latents)))
+        for r, latent in enumerate(self.latents):
+            draws = self._drawn(latent, order)
+            for rows, block in self._row_blocks():
+                for k, kernel in enumerate(kernels(block, draws, order, categories)):
+                    out[k, rows, r] = kernel.mean(axis=1)
+        return list(out)
+
+    def _among_model(self, order: int) -> list[Array]:
+        """Mean of (y'y)^k over pairs of draws of two batches: (batches, batches) each."""
+        if self.mixture is not None:
+            return [np.array([[one]]) for one in self.mixture.products_with_itself(order)]
+        categories = self._categories()
+        out = np.zeros((order, len(self.latents), len(self.latents)))
+        for r, latent in enumerate(self.latents):
+            a = self._drawn(latent, order)
+            for s in range(r, len(self.latents)):
+                b = a if s == r else self._drawn(self.latents[s], order)
+                for k, kernel in enumerate(kernels(a, b, order, categories)):
+                    out[k, r, s] = out[k, s, r] = kernel.mean()
+        return list(out)
+
+    def _drawn(self, latent: Any, order: int) -> Block:
+        """A batch of draws known by their moments."""
+        central = conditional(self.view, latent, order)
+        mean = self.frame.rows(central[0], self.model_centre)
+        rest = [one / self.frame.scale**k for k, one in enumerate(central[1:], start=2)]
+        return Block([mean, *rest], [central[0][:, group] for group in self.view.exclusive_groups])
+
+    def _some_rows(self, rng: np.random.Generator) -> Array:
+        return self._block(self.rows.some(_ROWS_OF_SPECTRUM, rng)).central[0]
+
+
+def _batch_variance(among: Array) -> float:
+    """Squared Monte-Carlo error of the model's moments: the mean within batches less that between, by their number."""
+    n_batches = len(among)
+    if n_batches == 1:
+        return 0.0
+    within = np.trace(among) / n_batches
+    between = (among.sum() - np.trace(among)) / (n_batches * (n_batches - 1))
+    return float(max(within - between, 0.0) / n_batches)

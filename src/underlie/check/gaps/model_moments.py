@@ -1,0 +1,120 @@
+"""A model's moments about a reference point: in closed form, or batch by batch from its latent draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from underlie.check.adapters import MomentModel
+from underlie.check.gaps.monomials import monomials, shifted
+from underlie.check.gaps.raw_moments import conditional_means
+
+Array = NDArray[np.float64]
+N_BATCHES = 16
+_CELLS_AT_ONCE = 2**22
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ModelMoments:
+    """Moments of a model about a reference point, degree by degree."""
+
+    batches: list[list[Array]]
+    """One estimate per batch of draws, (p_k,) for each degree; a single exact one otherwise."""
+    exact: bool
+    m: int
+    """Latent draws, 0 when exact."""
+
+    def mean(self) -> list[Array]:
+        """The estimate: the mean over the batches."""
+        return [np.mean(parts, axis=0) for parts in zip(*self.batches, strict=True)]
+
+
+def model_moments(
+    view: MomentModel, reference: Array, order: int, n_draws: int, rng: np.random.Generator
+) -> ModelMoments:
+    """Moments of the model up to `order`; exact where there is a closed form."""
+    exact = _closed_form(view, reference, order)
+    if exact is not None:
+        return ModelMoments([exact], exact=True, m=0)
+    latents = draw_batches(view, n_draws, rng)
+    batches = [_of_batch(view, latent, reference, order) for latent in latents]
+    return ModelMoments(batches, exact=False, m=sum(map(len, latents)))
+
+
+def draw_batches(view: MomentModel, n_draws: int, rng: np.random.Generator) -> list[Any]:
+    """Independent batches of latent draws: their spread is the Monte-Carlo error, also of quasi-random draws.
+
+    Raises
+    ------
+    ValueError
+        When fewer than two draws are asked for.
+    """
+    if n_draws < 2:
+        raise ValueError(f"n_draws={n_draws!r}: at least 2 latent draws are needed")
+    return view.latent_batches(n_draws, min(N_BATCHES, n_draws), rng)
+
+
+def _closed_form(view: MomentModel, reference: Array, order: int) -> list[Array] | None:
+    mixture = view.gaussians()
+    if mixture is not None:
+        return mixture.moments(reference, order)
+    known = view.exact_moments()
+    if known is None or order > 2:
+        return None
+    mean, second = known
+    if mean.shape != reference.shape or second.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"exact_moments() gives shapes {mean.shape} and {second.shape}; expected ({len(reference)},) and its square"
+        )
+    central = second - np.outer(mean, mean)
+    j, k = monomials(len(mean), 2).columns.T
+    return shifted([np.zeros_like(mean), central[j, k]], mean - reference, 1.0)[:order]
+
+
+def _of_batch(view: MomentModel, latent: Any, reference: Array, order: int) -> list[Array]:
+    step = max(1, _CELLS_AT_ONCE // max(1, len(reference)))
+    total: list[Array] | None = None
+    for start in range(0, len(latent), step):
+        part = latent[start : start + step]
+        central = conditional(view, part, order)
+        means = conditional_means([central[0] - reference, *central[1:]], view.exclusive_groups)
+        share = len(part) / len(latent)
+        weighted = [share * one for one in means]
+        total = weighted if total is None else [a + b for a, b in zip(total, weighted, strict=True)]
+    if total is None:
+        raise ValueError("n_draws must be at least 2")
+    return total
+
+
+def conditional(view: MomentModel, latent: Any, order: int) -> Sequence[Array]:
+    """Mean, variance and central moments given the draws, (rows, P) each, `order` of them at least.
+
+    Raises
+    ------
+    ValueError
+        When they are not finite, or not what moments can be.
+    """
+    central = view.conditional(latent, max(order, 1))
+    names = ("mean", "variance", "third central moment", "fourth central moment")
+    expected = (len(latent), len(view.names))
+    if len(central) < order:
+        raise ValueError(f"moments(z): {len(central)} arrays, but order={order} needs {order}")
+    for name, value in zip(names, central, strict=False):
+        if value.shape != expected:
+            raise ValueError(f"moments(z): the {name} has shape {value.shape}, expected {expected}")
+        if not np.isfinite(value).all():
+            column = view.names[int(np.argmin(np.isfinite(value).all(axis=0)))]
+            raise ValueError(
+                f"moments(z): the conditional {name} of column {column!r} is not finite, so the model has no such "
+                "moment there (Student's t has a k-th moment only with more than k degrees of freedom); ask for a "
+                "lower order"
+            )
+    if len(central) > 1 and (central[1] < 0).any():
+        column = view.names[int(np.argmax((central[1] < 0).any(axis=0)))]
+        raise ValueError(f"moments(z): negative variance in column {column!r}; pass variances, not their logarithms")
+    return central[:order]

@@ -1,0 +1,133 @@
+r"""What a right model would score: the distribution of a gap if the data came from the model.
+
+Where the model can be sampled, data sets are drawn from it and their gaps computed in the same way (a parametric
+bootstrap). With the model as given, the observed gap and the drawn ones are exchangeable if the model is right, so the
+p-value (1 + #{drawn >= observed}) / (1 + B) is valid at any n (Davison & Hinkley 1997, section 4.2). A model that was
+fitted to these very rows fits them too well; then each drawn data set has the model fitted to it as well. Two samples
+are compared by permutation. For data too large for that, the squared norm is a weighted sum of chi-squares.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from underlie.check.adapters import MomentModel
+from underlie.check.gaps.frame import Frame
+from underlie.check.gaps.model_moments import ModelMoments, model_moments
+from underlie.check.gaps.raw_moments import available_means
+from underlie.check.seeds import integer_seed
+
+Array = NDArray[np.float64]
+_MOST_ROWS = 5000
+_MOST_KEPT = 6 * 10**7
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class NullGaps:
+    """Gaps of B data sets drawn from the model, entry by entry."""
+
+    draws: list[NDArray[np.float32]]
+    """(B, p_k) for each degree."""
+
+    def noise(self, order: int) -> Array:
+        """Standard deviation of each entry, (p,)."""
+        return np.asarray(self.draws[order - 1].std(axis=0, ddof=1), dtype=float)
+
+    def largest(self, order: int, noise: Array) -> Array:
+        """Largest ratio of an entry to its noise in each data set, (B,)."""
+        known = noise > 1e-12 * np.abs(self.draws[order - 1]).max(initial=0.0)
+        if not known.any():
+            return np.zeros(len(self.draws[order - 1]))
+        return np.asarray(np.abs(self.draws[order - 1][:, known] / noise[known]).max(axis=1), dtype=float)
+
+
+def drawn_gaps(
+    view: MomentModel,
+    model: ModelMoments,
+    frame: Frame,
+    n: int,
+    missing: NDArray[np.bool_] | None,
+    *,
+    n_bootstrap: int,
+    refit: bool,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> NullGaps:
+    """Gaps of data sets of n rows drawn from the model, with the data's missing cells.
+
+    More than 5,000 rows are represented by 5,000, and the spread of their gaps is scaled to n rows.
+    """
+    order, size = len(model.batches[0]), min(n, _MOST_ROWS)
+    estimate, gaps = model.mean(), []
+    for _ in range(n_bootstrap):
+        values = view.sample(size, integer_seed(rng))
+        if missing is not None:
+            values = np.where(missing[rng.choice(n, size, replace=False) if size < n else slice(None)], np.nan, values)
+        if refit:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                again = view.refit(values, integer_seed(rng))
+            estimate = model_moments(again, frame.reference, order, n_draws, rng).mean()
+        gaps.append(frame.gap(*available_means(values - frame.reference, order), estimate))
+    draws = [np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)]
+    if size < n:
+        centre = [np.zeros(d.shape[1]) if model.exact else d.mean(axis=0) for d in draws]
+        shrink = np.sqrt(size / n)
+        draws = [(c + shrink * (d - c)).astype(np.float32) for c, d in zip(centre, draws, strict=True)]
+    return NullGaps(draws)
+
+
+def permuted_gaps(
+    data: Array, draws: Array, frame: Frame, order: int, n_permutations: int, rng: np.random.Generator
+) -> NullGaps:
+    """Gaps between random halves of the pooled rows, of the sizes of data and draws."""
+    pool = np.concatenate([data, draws]) - frame.reference
+    gaps = []
+    for _ in range(n_permutations):
+        mixed = rng.permutation(pool)
+        first = available_means(mixed[: len(data)], order)
+        second = available_means(mixed[len(data) :], order)
+        gaps.append(frame.gap(*first, second[0]))
+    return NullGaps([np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)])
+
+
+def p_value(observed: float, drawn: Array) -> float:
+    """(1 + #{drawn >= observed}) / (1 + B); ties within rounding count as reached."""
+    return float((1 + np.sum(drawn >= observed * (1 - 1e-6))) / (1 + len(drawn)))
+
+
+def bootstrap_cost(n: int, width: int, order: int) -> float:
+    """Multiplications of one data set's moments."""
+    pairs = width * (width + 1) / 2
+    return min(n, _MOST_ROWS) * (0.0, width, width**2, width * pairs, pairs**2)[order]
+
+
+def bootstrap_fits(n_entries: int, n_bootstrap: int) -> bool:
+    """Whether all entries of all gaps may be kept."""
+    return n_entries * n_bootstrap <= _MOST_KEPT
+
+
+def spectrum_norms(
+    rows: Array, order: int, n: int, rng: np.random.Generator, trace: float | None = None, size: int = 1999
+) -> Array:
+    r"""Draws of the norm of the gap of n rows, if right: :math:`\sqrt{\sum_i \lambda_i \chi^2_{1,i} / n}`, (size,).
+
+    The weights are the eigenvalues of the covariance of the terms: those of the centred kernel matrix of some rows
+    (k, P), scaled to the trace of all rows (Gretton et al. 2009, for the maximum mean discrepancy).
+    """
+    kernel = (rows @ rows.T) ** order
+    centred = kernel - kernel.mean(axis=0) - kernel.mean(axis=1, keepdims=True) + kernel.mean()
+    weights = np.linalg.eigvalsh(centred) / (len(rows) - 1)
+    weights = weights[weights > 1e-12 * weights.max(initial=0.0)]
+    if not len(weights):
+        return np.zeros(size)
+    if trace is not None:
+        weights *= trace / weights.sum()
+    return np.sqrt(np.array([weights @ rng.chisquare(1, len(weights)) for _ in range(size)]) / n)
