@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
+from sklearn.svm import OneClassSVM
 
 import underlie as ul
 from underlie.check.scores import n_parameters
@@ -27,9 +28,14 @@ COLUMNS = [
     "bic",
     "mega_1",
     "mega_1_floor",
+    "mega_1_p",
     "mega_2",
     "mega_2_floor",
+    "mega_2_p",
     "exact",
+    "mmd2",
+    "mmd_p",
+    "trained_on",
     "fit_time",
     "n",
 ]
@@ -123,14 +129,15 @@ def test_moment_columns_are_mega_s() -> None:
         for name, model in models.items():
             result = ul.mega(model, IRIS[:80], standardize=standardize)
             assert table.loc[name, "mega_2"] == result.second
-            assert table.loc[name, "mega_1_floor"] == result.floor_first
+            assert table.loc[name, "mega_1_floor"] == result.orders[1].floor
 
 
 def test_images_are_flattened_for_models_of_columns() -> None:
     images = load_digits().images
     flat = images.reshape(len(images), -1)
     models = {"pPCA": PCA(10).fit(flat)}
-    pd.testing.assert_frame_equal(ul.compare(models, images), ul.compare(models, flat))
+    once, again = (ul.compare(models, X, n_bootstrap=19, random_state=0) for X in (images, flat))
+    pd.testing.assert_frame_equal(once, again)
 
 
 def test_table_with_names_raises_no_warning() -> None:
@@ -148,9 +155,54 @@ def test_bad_input_is_named() -> None:
         ul.compare([model], IRIS)
     with pytest.raises(TypeError, match=r"model 'words' \(str\) has no score_samples"):
         ul.compare({"words": "text"}, IRIS)
-    with pytest.raises(TypeError, match="KernelDensity has no moments"):
-        ul.compare({"kernel": KernelDensity().fit(IRIS)}, IRIS)
+    with pytest.raises(TypeError, match="OneClassSVM has no moments"):
+        ul.compare({"margin": OneClassSVM().fit(IRIS)}, IRIS)
     holes = IRIS.copy()
     holes[7, 2] = np.nan
     with pytest.raises(ValueError, match=r"model 'pPCA' .* column 'x2', row 7; impute"):
         ul.compare({"pPCA": model}, holes)
+
+
+def test_order_adds_columns_and_bootstrap_none_leaves_p_values_out() -> None:
+    table = ul.compare(three(), IRIS, order=4, n_bootstrap=0)
+    for k in range(1, 5):
+        assert (table[f"mega_{k}"] >= 0).all()
+        assert table[f"mega_{k}_p"].isna().all()
+    assert table["mmd_p"].isna().all()
+    assert table["mmd2"].notna().all()
+
+
+def test_whatever_can_be_sampled_and_scored_is_compared() -> None:
+    """A kernel density of bandwidth 0.1 reproduces the moments of iris; nothing of it is known but draws."""
+    table = ul.compare({"kernel": KernelDensity(bandwidth=0.1).fit(IRIS)}, IRIS, random_state=0)
+    assert not table.loc["kernel", "exact"]
+    assert table.loc["kernel", "mega_2"] < 3 * table.loc["kernel", "mega_2_floor"]
+
+
+def test_a_wrong_model_is_rejected_and_a_right_one_is_not() -> None:
+    """The true model has p below 0.01 with probability 0.01 in each of three tests: false alarm 3 %; seeded."""
+    rng = np.random.default_rng(0)
+    truth = GaussianMixture(2, random_state=0).fit(IRIS)
+    X = ul.check.moment_model(truth).sample(400, 5)
+    table = ul.compare({"true": truth, "wrong": PCA(1).fit(IRIS[:50])}, X, n_bootstrap=99, random_state=rng)
+    assert (table.loc["true", ["mega_1_p", "mega_2_p", "mmd_p"]] > 0.01).all()
+    assert (table.loc["wrong", ["mega_2_p", "mmd_p"]] <= 0.05).all()
+
+
+def test_a_model_trained_on_its_judge_is_marked() -> None:
+    class Trained:
+        penalised_moments_ = (1, 2)
+
+        def __init__(self, model: PCA) -> None:
+            self.model, self.n_features_in_ = model, 4
+            self.score_samples = model.score_samples
+
+        def exact_moments(self) -> tuple[np.ndarray, np.ndarray]:
+            mean = self.model.mean_
+            return mean, self.model.get_covariance() + np.outer(mean, mean)
+
+    models = {"plain": PCA(2).fit(IRIS), "aimed": Trained(PCA(2).fit(IRIS))}
+    with pytest.warns(ul.warnings.DataWarning, match="'aimed' was trained to make mega_1 and mega_2 small"):
+        table = ul.compare(models, IRIS, n_bootstrap=0)
+    assert table["trained_on"].to_dict() == {"plain": "", "aimed": "mega_1 mega_2"}
+    assert np.isnan(table.loc["aimed", "mmd2"])

@@ -13,7 +13,8 @@ from sklearn.mixture import GaussianMixture
 
 import underlie as ul
 from underlie.check import mmd as module
-from underlie.check.mmd import draw_rows, model_mmd
+from underlie.check import moment_model
+from underlie.check.mmd import model_mmd
 
 IRIS = load_iris().data
 
@@ -118,7 +119,7 @@ def test_draws_of_linear_models_have_their_moments(model: PCA | FactorAnalysis) 
 
 
 def check_moments(model: PCA | FactorAnalysis | GaussianMixture, limit: float) -> None:
-    draws = draw_rows(model, 40_000, 1)
+    draws = moment_model(model).sample(40_000, 1)
     if isinstance(model, GaussianMixture):
         mean = model.weights_ @ model.means_
         within = np.tensordot(model.weights_, dense(model), axes=1)
@@ -148,7 +149,7 @@ def test_model_against_data() -> None:
     truth = GaussianMixture(2, random_state=0).fit(
         np.concatenate([rng.normal(-3, 1, (200, 2)), rng.normal(3, 1, (200, 2))])
     )
-    X = draw_rows(truth, 300, 9)
+    X = moment_model(truth).sample(300, 9)
     wrong = GaussianMixture(1).fit(X)
     good = model_mmd(truth, X, n_permutations=99, random_state=0)
     bad = model_mmd(wrong, X, n_permutations=99, random_state=0)

@@ -1,7 +1,8 @@
 """What the checks need to know of a model, and how it is had from this package's models and scikit-learn's.
 
 `moment_model(model)` is the one entry. A new family is one more registration; anything that offers
-``moments(z)`` and ``sample_latent(m, random_state)``, or ``exact_moments()``, or ``sample(n, random_state)``, needs none.
+``moments(z)`` and ``sample_latent(m, random_state)``, or ``exact_moments()``, or ``sample(n, random_state)``, needs
+none.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class MomentModel(Protocol):
         """Independent batches of latent draws, m in all; each batch alone is a sample of the prior."""
 
     def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
-        """E[x|z], Var[x|z] and central moments up to `order` of each coordinate, (rows, P) each, independent given z."""
+        """E[x|z], Var[x|z] and central moments up to `order` of each coordinate, (rows, P) each; independent given z."""
 
     def sample(self, n: int, seed: int) -> Array:
         """n rows of the model, (n, P)."""

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.mega import mega
+from underlie.check.adapters import moment_model
+from underlie.check.gaps.result import MegaResult
+from underlie.check.mega import N_BOOTSTRAP, mega
+from underlie.check.mmd import model_mmd
 from underlie.check.scores import mass_columns, n_parameters, row_log_likelihood
 from underlie.check.seeds import generator, integer_seed
 from underlie.warnings import DataWarning, warn
@@ -17,17 +20,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+_MMD_ROWS = 2000
 
 
 def compare(
     models: Mapping[str, object],
     X: object,
     *,
+    order: int = 2,
     standardize: bool = False,
     n_draws: int | Literal["auto"] = "auto",
+    n_bootstrap: int = N_BOOTSTRAP,
+    refit: bool = False,
     random_state: object = None,
 ) -> pd.DataFrame:
-    r"""Compare fitted models on the same rows: log-likelihood, AIC, BIC, moment gaps with their floors, fit time.
+    r"""Compare fitted models on the same rows: likelihood, AIC, BIC, moment gaps and MMD with p-values, fit time.
 
     .. math::
         \mathrm{AIC} = 2k - 2 \sum_i \log p(x_i), \qquad \mathrm{BIC} = k \log n - 2 \sum_i \log p(x_i)
@@ -41,8 +48,10 @@ def compare(
         n rows, the same for every model. AIC and BIC correct for parameters fitted to these very rows, so read them
         only when X is the training data; on held-out rows the log-likelihood itself is the criterion, and nothing
         needs correcting.
-    standardize, n_draws
-        As in `mega`: take gaps of (x - mean) / sd, so that columns of different units weigh alike.
+    order, standardize, n_draws, n_bootstrap, refit
+        As in `mega`: the highest moment; gaps of (x - mean) / sd, so that columns of different units weigh alike;
+        draws; data sets drawn for p-values; whether the models were fitted to these rows, and p-values of the gaps
+        should allow for it. Without `refit` p-values are too large for models fitted to these rows.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
         Seed of the latent draws; every model gets the same.
 
@@ -59,8 +68,15 @@ def compare(
             separates models;
         ``n_parameters``, ``aic``, ``bic``
             NaN where the model does not state its number of parameters;
-        ``mega_1``, ``mega_1_floor``, ``mega_2``, ``mega_2_floor``
-            moment gaps in Frobenius norm and what a right model would score, see `mega`;
+        ``mega_1``, ``mega_1_floor``, ``mega_1_p``, ``mega_2``, ...
+            moment gaps in Frobenius norm up to `order`, what a right model would score, and p-values, see `mega`;
+        ``mmd2``, ``mmd_p``
+            unbiased squared maximum mean discrepancy between at most 2,000 rows and as many draws of the model, with a
+            Gaussian kernel of the same bandwidth for all models, and its p-value by permutation, see `mmd`; NaN where
+            cells are missing or the model cannot be sampled;
+        ``trained_on``
+            the measures of this table that the model was trained to make small, other than its likelihood: they flatter
+            it ("mega_1 mega_2" for a VAE with ``mega`` > 0);
         ``exact``
             whether the moments are in closed form;
         ``fit_time``
@@ -78,7 +94,8 @@ def compare(
     Warns
     -----
     DataWarning
-        When a column has probabilities in one model and a density in another.
+        When a column has probabilities in one model and a density in another, or a model was trained to make small what
+        it is judged by here.
 
     Notes
     -----
@@ -108,13 +125,27 @@ def compare(
     if not models:
         raise ValueError("models is empty; give at least one, {'name': model}")
     _warn_about_units(models)
+    _warn_about_targets(models, order)
     seed = integer_seed(generator(random_state))
     scores = {name: row_log_likelihood(model, X, name) for name, model in models.items()}
     best = max(scores, key=lambda name: float(scores[name].mean()))
     rows = {
         name: {
             **_likelihood_columns(scores[name], scores[best], n_parameters(model)),
-            **_moment_columns(model, X, standardize=standardize, n_draws=n_draws, seed=seed),
+            **_gap_columns(
+                mega(
+                    model,
+                    X,
+                    order,
+                    standardize=standardize,
+                    n_draws=n_draws,
+                    n_bootstrap=n_bootstrap,
+                    refit=refit,
+                    random_state=seed,
+                )
+            ),
+            **_mmd_columns(model, X, standardize=standardize, n_permutations=n_bootstrap, seed=seed),
+            "trained_on": " ".join(f"mega_{k}" for k in _targets(model) if k <= order),
             "fit_time": float(getattr(model, "fit_time_", np.nan)),
             "n": len(scores[name]),
         }
@@ -158,15 +189,36 @@ def _standard_error(values: Array) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-def _moment_columns(
-    model: object, X: object, *, standardize: bool, n_draws: int | Literal["auto"], seed: int
-) -> dict[str, float | bool]:
-    result = mega(model, X, standardize=standardize, n_draws=n_draws, random_state=seed)
-    first, second = result.orders[1], result.orders[2]
-    return {
-        "mega_1": first.value,
-        "mega_1_floor": first.floor,
-        "mega_2": second.value,
-        "mega_2_floor": second.floor,
-        "exact": result.exact,
-    }
+def _gap_columns(result: MegaResult) -> dict[str, float | bool]:
+    columns: dict[str, float | bool] = {}
+    for order, gap in result.orders.items():
+        p = np.nan if gap.p_value is None else gap.p_value
+        columns |= {f"mega_{order}": gap.value, f"mega_{order}_floor": gap.floor, f"mega_{order}_p": p}
+    return columns | {"exact": result.exact}
+
+
+def _mmd_columns(model: object, X: object, *, standardize: bool, n_permutations: int, seed: int) -> dict[str, float]:
+    view = moment_model(model)
+    if not view.can_sample or np.isnan(view.numeric(X)).any():
+        return {"mmd2": np.nan, "mmd_p": np.nan}
+    result = model_mmd(
+        model, X, standardize=standardize, max_rows=_MMD_ROWS, n_permutations=n_permutations, random_state=seed
+    )
+    return {"mmd2": result.unbiased, "mmd_p": np.nan if result.p_value is None else result.p_value}
+
+
+def _targets(model: object) -> tuple[int, ...]:
+    """Orders of the moment gap that the model was trained to make small."""
+    return tuple(getattr(model, "penalised_moments_", ()))
+
+
+def _warn_about_targets(models: Mapping[str, object], order: int) -> None:
+    """Warn when a model was trained to make small what it is judged by."""
+    for name, model in models.items():
+        if seen := [k for k in _targets(model) if k <= order]:
+            shown = " and ".join(f"mega_{k}" for k in seen)
+            warn(
+                f"{name!r} was trained to make {shown} small, so these flatter it: a measure that has become a target "
+                "measures less. Judge it by held-out likelihood, MMD or another order.",
+                DataWarning,
+            )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
-from sklearn.decomposition import PCA, FactorAnalysis
-from sklearn.mixture import GaussianMixture
 
-from underlie.check.adapters import check_fitted, moment_model
+from underlie.check.adapters import moment_model
 from underlie.check.complete import complete_rows
 from underlie.check.seeds import generator, integer_seed
 
@@ -169,6 +166,8 @@ def model_mmd(
     X: object,
     *,
     bandwidth: Bandwidth = "median",
+    standardize: bool = False,
+    max_rows: int | None = None,
     n_draws: int | None = None,
     n_permutations: int = 0,
     random_state: object = None,
@@ -185,6 +184,10 @@ def model_mmd(
     bandwidth : float or "median"
         "median" is the median distance between rows of X alone, so that models compared on the same X and seed have
         one kernel.
+    standardize : bool
+        Divide the columns by their standard deviations in X; constant ones stay as they are.
+    max_rows : int, optional
+        Rows of X that take part at most, chosen at random; all by default.
     n_draws : int, optional
         Draws m of the model; as many as X has rows by default.
     n_permutations : int
@@ -218,12 +221,22 @@ def model_mmd(
     view = moment_model(model)
     values = view.numeric(X)
     values, _ = complete_rows(values, "X", "MMD") if len(values) else (values, None)
+    scale = column_scale(values) if standardize else np.ones(values.shape[1])
+    if max_rows is not None and len(values) > max_rows:
+        values = values[np.sort(rng.choice(len(values), max_rows, replace=False))]
     m = len(values) if n_draws is None else n_draws
     if not _is_count(m) or m < 2:
         raise ValueError(f"n_draws={n_draws!r}: at least 2 draws are needed")
+    values = values / scale
     h = bandwidth if bandwidth != "median" else median_distance(values, rng)
-    draws = view.numeric(draw_rows(model, m, integer_seed(rng)))
+    draws = view.sample(m, integer_seed(rng)) / scale
     return mmd(values, draws, bandwidth=h, n_permutations=n_permutations, random_state=rng)
+
+
+def column_scale(values: Array) -> Array:
+    """Standard deviations of the columns of (n, P), 1 where one is constant: (P,)."""
+    spread = values.std(axis=0)
+    return np.where(spread > 8 * np.finfo(float).eps * np.abs(values.mean(axis=0)), spread, 1.0)
 
 
 def median_distance(values: Array, rng: np.random.Generator) -> float:
@@ -242,64 +255,6 @@ def median_distance(values: Array, rng: np.random.Generator) -> float:
             "bandwidth='median': the median distance between rows is 0, since most rows are equal; give a number"
         )
     return median
-
-
-@singledispatch
-def draw_rows(model: Any, n: int, seed: int) -> Any:
-    """n draws of a fitted model, as rows of the data it was fitted to.
-
-    Raises
-    ------
-    TypeError
-        When the model has no ``sample``.
-    """
-    if not hasattr(model, "sample"):
-        raise TypeError(f"{type(model).__name__} has no sample(n, random_state), so it cannot be drawn from")
-    check_fitted(model)
-    return model.sample(n, random_state=seed)
-
-
-@draw_rows.register
-def _(model: GaussianMixture, n: int, seed: int) -> Array:
-    """Component numbers first, then rows: scikit-learn's own `sample` reads the seed of the model's fit."""
-    check_fitted(model)
-    rng = np.random.default_rng(seed)
-    width = model.means_.shape[1]
-    component = rng.choice(len(model.weights_), size=n, p=model.weights_)
-    noise = rng.standard_normal((n, width))
-    rows = model.means_[component]
-    precisions = model.precisions_cholesky_
-    if model.covariance_type == "tied":
-        return rows + np.linalg.solve(precisions.T, noise.T).T
-    if model.covariance_type == "full":
-        for k in range(len(model.weights_)):
-            own = component == k
-            rows[own] += np.linalg.solve(precisions[k].T, noise[own].T).T
-        return rows
-    scale = precisions[component] if model.covariance_type == "diag" else precisions[component, None]
-    return rows + noise / scale
-
-
-@draw_rows.register
-def _(model: PCA, n: int, seed: int) -> Array:
-    """As probabilistic PCA."""
-    check_fitted(model)
-    variance = float(model.noise_variance_)
-    lengths = np.sqrt(np.maximum(model.explained_variance_ - variance, 0.0))
-    return _linear_draws(model.mean_, lengths[:, None] * model.components_, variance, n, seed)
-
-
-@draw_rows.register
-def _(model: FactorAnalysis, n: int, seed: int) -> Array:
-    check_fitted(model)
-    return _linear_draws(model.mean_, model.components_, model.noise_variance_, n, seed)
-
-
-def _linear_draws(mean: Array, loadings: Array, variance: Array | float, n: int, seed: int) -> Array:
-    """mean + z loadings + noise, with loadings (M, P)."""
-    rng = np.random.default_rng(seed)
-    latent = rng.standard_normal((n, len(loadings)))
-    return mean + latent @ loadings + np.sqrt(variance) * rng.standard_normal((n, len(mean)))
 
 
 def _is_count(value: object) -> bool:

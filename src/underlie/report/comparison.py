@@ -53,14 +53,16 @@ _CRITERIA = (Column("AIC", "integer", better="low"), Column("BIC", "integer", be
 _GAPS = (
     Column("mean gap", "number", better="low"),
     Column("chance", "number"),
+    Column("p", "number", decimals=3),
     Column("second gap", "number", better="low"),
     Column("chance", "number"),
+    Column("p", "number", decimals=3),
 )
 
 
 def _row(name: str, row: pd.Series[Any], training: bool) -> list[Cell]:
     best = row["delta_log_likelihood"] == 0
-    shown = ("aic", "bic") if training else ("mega_1", "mega_1_floor", "mega_2", "mega_2_floor")
+    shown = ("aic", "bic") if training else tuple(f"mega_{k}{part}" for k in (1, 2) for part in ("", "_floor", "_p"))
     return [
         name,
         Estimate(float(row["log_likelihood"]), float(row["log_likelihood_se"])),

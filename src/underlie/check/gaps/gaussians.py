@@ -108,7 +108,7 @@ class Gaussians:
         return type(self)(self.weights, (self.means - shift) / scale, [c.scaled(scale) for c in self.covariances])
 
     def latent(self, n: int, rng: np.random.Generator) -> Array:
-        """n latent draws, (n, 1 + M): the component, and standard normal scores, of which a component uses the first."""
+        """n latent draws, (n, 1 + M): the component, and standard normal scores, as many as the component needs."""
         rank = max(c.loadings.shape[1] if isinstance(c, LowRank) else 0 for c in self.covariances)
         component = rng.choice(len(self.weights), size=n, p=self.weights / self.weights.sum())
         return np.column_stack([component, rng.standard_normal((n, rank))])

@@ -40,12 +40,20 @@ class NullGaps:
         """Standard deviation of each entry, (p,)."""
         return np.asarray(self.draws[order - 1].std(axis=0, ddof=1), dtype=float)
 
-    def largest(self, order: int, noise: Array) -> Array:
-        """Largest ratio of an entry to its noise in each data set, (B,)."""
-        known = noise > 1e-12 * np.abs(self.draws[order - 1]).max(initial=0.0)
+    def largest(self, order: int) -> Array:
+        """Largest ratio of an entry to its noise in each data set, (B,).
+
+        The noise is that of the other data sets, as it is for the observed gap: else the drawn ratios would be tame.
+        """
+        draws = self.draws[order - 1].astype(float)
+        size, noise = len(draws), draws.std(axis=0, ddof=1)
+        known = noise > 1e-12 * np.abs(draws).max(initial=0.0)
         if not known.any():
-            return np.zeros(len(self.draws[order - 1]))
-        return np.asarray(np.abs(self.draws[order - 1][:, known] / noise[known]).max(axis=1), dtype=float)
+            return np.zeros(size)
+        draws, noise = draws[:, known], noise[known]
+        away = (draws - draws.mean(axis=0)) / noise
+        others = (size - 1 - size / (size - 1) * away**2) / max(size - 2, 1)  # their variance, in units of noise^2
+        return np.asarray(np.abs(draws / noise / np.sqrt(np.maximum(others, 1e-12))).max(axis=1))
 
 
 def drawn_gaps(

@@ -72,7 +72,7 @@ class TensorForm:
                 p_value=p_value(value, null_norms[order]) if order in null_norms else None,
                 entries=gap,
                 noise_entries=noise,
-                largest=None if null is None or noise is None else null.largest(order, noise),
+                largest=None if null is None else null.largest(order),
                 width=shape.width,
             )
         return found
