@@ -177,6 +177,8 @@ class _Native:
         return tuple(np.asarray(part, dtype=float) for part in parts)
 
     def sample(self, n: int, seed: int) -> Array:
+        if (mixture := self.gaussians()) is not None:  # its rows may be rounded to levels, its moments are not
+            return mixture.sample(n, np.random.default_rng(seed))
         if not hasattr(self._model, "sample"):
             raise TypeError(
                 f"{type(self._model).__name__} has no sample(n, random_state), which this needs: without it "
@@ -185,8 +187,11 @@ class _Native:
         return self.numeric(self._model.sample(n, random_state=seed))
 
     def refit(self, values: Array, seed: int) -> MomentModel:
-        rows = values if self._encoder is None else self._encoder.from_numeric(values)
-        return _view(_fitted_again(self._model, rows, seed))
+        if self._encoder is None:
+            return _view(_fitted_again(self._model, values, seed))
+        if hasattr(self._model, "gaussian_components"):  # sees only numbers: columns of kinds are done with
+            return _view(_fitted_again(self._model, values, seed, kinds=None))
+        return _view(_fitted_again(self._model, self._encoder.from_numeric(values), seed))
 
 
 def _sizes(m: int, n_batches: int) -> list[int]:
@@ -210,7 +215,7 @@ def _fitted_again(model: Any, rows: object, seed: int, **start: Any) -> Any:
         raise TypeError(f"refit=True needs an estimator that can be cloned and fitted, not {type(model).__name__}")
     known = model.get_params(deep=False)
     quiet = {"random_state": seed, "verbose": False}
-    changed = start | {name: value for name, value in quiet.items() if name in known}
+    changed = {name: value for name, value in (quiet | start).items() if name in known}
     return clone(model).set_params(**changed).fit(rows)
 
 
