@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from underlie.check.adapters import FunctionOf, MomentModel, moment_model
 from underlie.check.gaps.frame import Frame
 from underlie.check.gaps.gram_form import GramForm
-from underlie.check.gaps.model_moments import draw_batches, model_moments
+from underlie.check.gaps.model_moments import draw_batches, model_moments, shares_of
 from underlie.check.gaps.monomials import monomials, n_monomials
 from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, drawn_gaps, permuted_gaps, spectrum_norms
 from underlie.check.gaps.result import MegaResult, OrderGap
@@ -277,7 +277,8 @@ def _by_inner_products(
 
 
 def _mean_of_draws(view: MomentModel, latents: list[Any]) -> Array:
-    return np.mean([view.conditional(latent, 1)[0].mean(axis=0) for latent in latents], axis=0)
+    means = np.stack([view.conditional(latent, 1)[0].mean(axis=0) for latent in latents])
+    return np.asarray(shares_of(latents) @ means)
 
 
 def _by_entries(
@@ -324,7 +325,7 @@ def _by_entries(
         assert rows is not None
         some = frame.rows(rows.some(_ROWS_OF_SPECTRUM, rng), data.mean())
         norms = {
-            k: np.sqrt(spectrum_norms(some, k, data.n, rng) ** 2 + seen.draw_noise(k)) for k in range(1, order + 1)
+            k: spectrum_norms(some @ some.T, k, seen.floor(k), rng, centred=frame.centred) for k in range(1, order + 1)
         }
     if null is not None:
         shapes = {k: monomials(len(frame.scale), k) for k in range(1, order + 1)}

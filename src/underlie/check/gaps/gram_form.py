@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from underlie.check.adapters import MomentModel
 from underlie.check.gaps.frame import Frame
 from underlie.check.gaps.gaussians import Gaussians
-from underlie.check.gaps.model_moments import conditional
-from underlie.check.gaps.null import p_value, spectrum_norms
+from underlie.check.gaps.model_moments import conditional, shares_of
+from underlie.check.gaps.null import p_value, spectrum_norms, terms_kernel
 from underlie.check.gaps.result import OrderGap
 from underlie.check.gaps.rows import Rows
 
@@ -171,30 +171,35 @@ class GramForm:
 
     def order_gaps(self, order: int, rng: np.random.Generator, *, p_values: bool) -> dict[int, OrderGap]:
         """One result per order."""
-        among_rows, with_mean, squares = self._among_rows(order)
+        chosen = np.sort(rng.permutation(len(self.rows))[:_ROWS_OF_SPECTRUM])
+        among_rows, with_mean, squares, products = self._among_rows(order, chosen)
         with_model, among_model = self._with_model(order), self._among_model(order)
-        some = self._some_rows(rng) if p_values else None
+        shares = np.ones(1) if self.mixture is not None else shares_of(self.latents)
         found = {}
         for k in range(1, order + 1):
             inner, cross, among = among_rows[k - 1], with_model[k - 1], among_model[k - 1]
             weights, mean_weight = self._weights(k)
             towards_data = weights[0] * inner + mean_weight * with_mean[k - 1]
             signed = np.append(weights, mean_weight)
-            value = float(np.sqrt(max(signed @ towards_data - 2 * (signed @ cross).mean() + among.mean(), 0.0)))
-            slopes = (towards_data - cross.mean(axis=1))[:-1] / (value or 1.0)
-            batch_slopes = (among.mean(axis=1) - signed @ cross) / (value or 1.0)
+            square = signed @ towards_data - 2 * signed @ cross @ shares + shares @ among @ shares
+            value = float(np.sqrt(max(square, 0.0)))
+            slopes = (towards_data - cross @ shares)[:-1] / (value or 1.0)
+            batch_slopes = (among @ shares - signed @ cross) / (value or 1.0)
             n, n_batches = len(self.rows), len(among)
-            mc_se = float(np.std(batch_slopes, ddof=1) / np.sqrt(n_batches)) if n_batches > 1 else 0.0
+            mc_se = float(np.std(batch_slopes, ddof=1) * np.linalg.norm(shares)) if n_batches > 1 else 0.0
+            se = float(np.hypot(mc_se, np.std(slopes, ddof=1) / np.sqrt(n)))
             trace = max(float(squares[k - 1].sum() - inner[:-1].mean()), 0.0) / max(n - 1, 1)
-            draw_noise = _batch_variance(among)
-            drawn = None if some is None else spectrum_norms(some, k, n, rng, trace)
+            if centred := self.frame.centred and k > 2:  # the rows' own mean takes part
+                trace, se = np.trace(terms_kernel(products, k, centred=True)) / (len(chosen) - 1), float("nan")
+            floor = float(np.sqrt(trace / n + _batch_variance(among, shares)))
+            drawn = spectrum_norms(products, k, floor, rng, centred=centred) if p_values else None
             found[k] = OrderGap(
                 order=k,
                 value=value,
-                se=float(np.hypot(mc_se, np.std(slopes, ddof=1) / np.sqrt(n))),
+                se=se,
                 mc_se=mc_se,
-                floor=float(np.sqrt(trace / n + draw_noise)),
-                p_value=None if drawn is None else p_value(value, np.sqrt(drawn**2 + draw_noise)),
+                floor=floor,
+                p_value=None if drawn is None else p_value(value, drawn),
                 entries=None,
                 noise_entries=None,
                 largest=None,
@@ -209,10 +214,11 @@ class GramForm:
             return np.full(n, 1 / (n - 1)), -1 / (n - 1)
         return np.full(n, 1 / n), 0.0
 
-    def _row_blocks(self) -> Iterator[tuple[slice, Block]]:
-        """All rows, and after them their mean."""
+    def _row_blocks(self, start: int = 0) -> Iterator[tuple[slice, Block]]:
+        """All rows from the block that begins at `start` on, and after them their mean."""
         for rows in self.rows.slices(_CELLS_AT_ONCE):
-            yield rows, self._block(self.rows.block(rows))
+            if rows.start >= start:
+                yield rows, self._block(self.rows.block(rows))
         n = len(self.rows)
         yield slice(n, n + 1), self._block(self.centre[None])
 
@@ -232,19 +238,22 @@ class GramForm:
             raise ValueError('centred=True with categorical columns needs form="tensor"')
         return [Category.of(group, shift, self.frame.scale) for group in self.view.exclusive_groups]
 
-    def _among_rows(self, order: int) -> tuple[list[Array], list[Array], list[Array]]:
+    def _among_rows(self, order: int, chosen: NDArray[np.intp]) -> tuple[list[Array], list[Array], list[Array], Array]:
         """Sums over rows of (x'x)^k and values at the data's mean, for each row and the mean: (n + 1,) each.
 
-        Third, (x'x)^k of each row with itself, (n,).
+        Third, (x'x)^k of each row with itself, (n,); last, x'x among the chosen rows.
         """
         n, categories = len(self.rows), self._categories()
         sums, at_mean = np.zeros((2, order, n + 1))
-        squares = np.zeros((order, n))
+        squares, products = np.zeros((order, n)), np.zeros((len(chosen), len(chosen)))
         for i, a in self._row_blocks():
-            for j, b in self._row_blocks():
-                if j.start < i.start:
-                    continue
-                for k, kernel in enumerate(kernels(a, b, order, categories)):
+            rows = _within(chosen, i)
+            for j, b in self._row_blocks(i.start):
+                found = kernels(a, b, order, categories)
+                columns = _within(chosen, j)
+                some = found[0][np.ix_(chosen[rows] - i.start, chosen[columns] - j.start)]
+                products[rows, columns], products[columns, rows] = some, some.T
+                for k, kernel in enumerate(found):
                     if j.start < n and i.start < n:
                         sums[k, i] += kernel.sum(axis=1)
                     if i.start != j.start and j.start < n:
@@ -255,7 +264,7 @@ class GramForm:
                             sums[k, n] += kernel.sum()
                     if i.start == j.start and i.start < n:
                         squares[k, i] = np.diagonal(kernel)
-        return list(sums), list(at_mean), list(squares)
+        return list(sums), list(at_mean), list(squares), products
 
     def _with_model(self, order: int) -> list[Array]:
         """Mean of (x'y)^k over each batch of the model's draws, for each row and the mean: (n + 1, batches) each."""
@@ -265,10 +274,10 @@ class GramForm:
         categories = self._categories()
         out = np.zeros((order, len(self.rows) + 1, len(self.latents)))
         for r, latent in enumerate(self.latents):
-            draws = self._drawn(latent, order)
-            for rows, block in self._row_blocks():
-                for k, kernel in enumerate(kernels(block, draws, order, categories)):
-                    out[k, rows, r] = kernel.mean(axis=1)
+            for share, draws in self._draw_blocks(latent, order):
+                for rows, block in self._row_blocks():
+                    for k, kernel in enumerate(kernels(block, draws, order, categories)):
+                        out[k, rows, r] += share * kernel.mean(axis=1)
         return list(out)
 
     def _among_model(self, order: int) -> list[Array]:
@@ -278,12 +287,19 @@ class GramForm:
         categories = self._categories()
         out = np.zeros((order, len(self.latents), len(self.latents)))
         for r, latent in enumerate(self.latents):
-            a = self._drawn(latent, order)
-            for s in range(r, len(self.latents)):
-                b = a if s == r else self._drawn(self.latents[s], order)
-                for k, kernel in enumerate(kernels(a, b, order, categories)):
-                    out[k, r, s] = out[k, s, r] = kernel.mean()
-        return list(out)
+            for share, a in self._draw_blocks(latent, order):
+                for s in range(r, len(self.latents)):
+                    for other, b in self._draw_blocks(self.latents[s], order):
+                        for k, kernel in enumerate(kernels(a, b, order, categories)):
+                            out[k, r, s] += share * other * kernel.mean()
+        return [np.triu(one) + np.triu(one, 1).T for one in out]
+
+    def _draw_blocks(self, latent: Any, order: int) -> Iterator[tuple[float, Block]]:
+        """A batch of draws in parts that fit in memory, and their share in it."""
+        step = max(1, _CELLS_AT_ONCE // (len(self.centre) * order))
+        for start in range(0, len(latent), step):
+            part = latent[start : start + step]
+            yield len(part) / len(latent), self._drawn(part, order)
 
     def _drawn(self, latent: Any, order: int) -> Block:
         """A batch of draws known by their moments."""
@@ -292,15 +308,17 @@ class GramForm:
         rest = [one / self.frame.scale**k for k, one in enumerate(central[1:], start=2)]
         return Block([mean, *rest], [central[0][:, group] for group in self.view.exclusive_groups])
 
-    def _some_rows(self, rng: np.random.Generator) -> Array:
-        return self._block(self.rows.some(_ROWS_OF_SPECTRUM, rng)).central[0]
+
+def _within(chosen: NDArray[np.intp], rows: slice) -> slice:
+    """Which of the chosen rows, in ascending order, are among these."""
+    return slice(*np.searchsorted(chosen, (rows.start, rows.stop)))
 
 
-def _batch_variance(among: Array) -> float:
+def _batch_variance(among: Array, shares: Array) -> float:
     """Squared Monte-Carlo error of the model's moments: the mean within batches less that between, by their number."""
     n_batches = len(among)
     if n_batches == 1:
         return 0.0
     within = np.trace(among) / n_batches
     between = (among.sum() - np.trace(among)) / (n_batches * (n_batches - 1))
-    return float(max(within - between, 0.0) / n_batches)
+    return float(max(within - between, 0.0) * (shares @ shares))

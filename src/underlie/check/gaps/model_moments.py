@@ -25,13 +25,19 @@ class ModelMoments:
 
     batches: list[list[Array]]
     """One estimate per batch of draws, (p_k,) for each degree; a single exact one otherwise."""
-    exact: bool
+    shares: Array
+    """Share of each batch in all draws, (batches,)."""
     m: int
     """Latent draws, 0 when exact."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether this is no estimate."""
+        return self.m == 0
+
     def mean(self) -> list[Array]:
-        """The estimate: the mean over the batches."""
-        return [np.mean(parts, axis=0) for parts in zip(*self.batches, strict=True)]
+        """The estimate: the mean over all draws."""
+        return [np.tensordot(self.shares, np.stack(parts), 1) for parts in zip(*self.batches, strict=True)]
 
 
 def model_moments(
@@ -40,10 +46,10 @@ def model_moments(
     """Moments of the model up to `order`; exact where there is a closed form."""
     exact = _closed_form(view, reference, order)
     if exact is not None:
-        return ModelMoments([exact], exact=True, m=0)
+        return ModelMoments([exact], np.ones(1), m=0)
     latents = draw_batches(view, n_draws, rng)
     batches = [_of_batch(view, latent, reference, order) for latent in latents]
-    return ModelMoments(batches, exact=False, m=sum(map(len, latents)))
+    return ModelMoments(batches, shares_of(latents), m=sum(map(len, latents)))
 
 
 def draw_batches(view: MomentModel, n_draws: int, rng: np.random.Generator) -> list[Any]:
@@ -57,6 +63,12 @@ def draw_batches(view: MomentModel, n_draws: int, rng: np.random.Generator) -> l
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws!r}: at least 2 latent draws are needed")
     return view.latent_batches(n_draws, min(N_BATCHES, n_draws), rng)
+
+
+def shares_of(latents: Sequence[Any]) -> Array:
+    """Share of each batch in all draws, (batches,)."""
+    sizes = np.array([len(latent) for latent in latents], dtype=float)
+    return sizes / sizes.sum()
 
 
 def _closed_form(view: MomentModel, reference: Array, order: int) -> list[Array] | None:

@@ -123,19 +123,39 @@ def bootstrap_fits(n_entries: int, n_bootstrap: int) -> bool:
 
 
 def spectrum_norms(
-    rows: Array, order: int, n: int, rng: np.random.Generator, trace: float | None = None, size: int = 1999
+    products: Array, order: int, floor: float, rng: np.random.Generator, *, centred: bool, size: int = 1999
 ) -> Array:
-    r"""Draws of the norm of the gap of n rows, if right: :math:`\sqrt{\sum_i \lambda_i \chi^2_{1,i} / n}`, (size,).
+    r"""Draws of the norm that a right model would score, :math:`\sqrt{\sum_i \lambda_i \chi^2_{1,i}}`, (size,).
 
-    The weights are the eigenvalues of the covariance of the terms: those of the centred kernel matrix of some rows
-    (k, P), scaled to the trace of all rows (Gretton et al. 2009, for the maximum mean discrepancy).
+    The weights are the eigenvalues of the covariance of the terms that the data's moment is a mean of, those of the
+    kernel matrix of some rows, scaled to the mean square `floor`^2 (Gretton et al. 2009, for the maximum mean
+    discrepancy). So noise of the model's draws, which is in the floor too, is taken to have the shape of the data's.
+
+    Parameters
+    ----------
+    products : array (k, k)
+        Inner products of some rows, in the frame of the comparison.
+    centred : bool
+        Whether data and model are each taken about their own mean.
     """
-    kernel = (rows @ rows.T) ** order
-    centred = kernel - kernel.mean(axis=0) - kernel.mean(axis=1, keepdims=True) + kernel.mean()
-    weights = np.linalg.eigvalsh(centred) / (len(rows) - 1)
+    weights = np.linalg.eigvalsh(terms_kernel(products, order, centred=centred))
     weights = weights[weights > 1e-12 * weights.max(initial=0.0)]
     if not len(weights):
         return np.zeros(size)
-    if trace is not None:
-        weights *= trace / weights.sum()
-    return np.sqrt(np.array([weights @ rng.chisquare(1, len(weights)) for _ in range(size)]) / n)
+    weights *= floor**2 / weights.sum()
+    return np.sqrt(np.array([weights @ rng.chisquare(1, len(weights)) for _ in range(size)]))
+
+
+def terms_kernel(products: Array, order: int, *, centred: bool) -> Array:
+    r"""Inner products of the terms of the data's moment, less their mean, from those of the rows: (k, k).
+
+    About a fixed point the terms are :math:`x^{\otimes k}`. About the rows' own mean they are
+    :math:`x^{\otimes k} - k\, \mathrm{sym}(x \otimes M_{k-1})`, M the moment of one degree less, which is what taking
+    the rows' own mean comes to.
+    """
+    kernel = products**order
+    if centred and order > 2:
+        lower = (products ** (order - 1)).mean(axis=0)
+        crossed = products @ products ** (order - 2) @ products / len(products) ** 2
+        kernel = kernel - order * products * (lower[:, None] + lower - lower.mean()) + order * (order - 1) * crossed
+    return np.asarray(kernel - kernel.mean(axis=0) - kernel.mean(axis=1, keepdims=True) + kernel.mean())

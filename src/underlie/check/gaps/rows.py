@@ -12,7 +12,7 @@ from underlie.check.adapters import MomentModel
 from underlie.check.gaps.sums import MomentSums
 
 Array = NDArray[np.float64]
-_CELLS_AT_ONCE = 2**25
+_CELLS_AT_ONCE = 2**23
 _CELLS_KEPT = 2**26
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -53,16 +54,19 @@ class TensorForm:
             Whether the model was not fitted to these rows.
         """
         gaps = self.gaps()
-        spread = None if self.model.exact else self._batch_gaps()
-        variances = None if self.rows is None or not known else self._entry_variances()
         found = {}
         for order, gap in enumerate(gaps, start=1):
             shape = monomials(len(self.frame.scale), order)
             value = entries_norm(shape, gap, self.norm)
             gradient = norm_gradient(shape.unfold(gap), self.norm)
-            mc_se = 0.0 if spread is None else _batch_error(shape, spread[order - 1], gradient)
+            mc_se = 0.0 if self.model.exact else self._batch_error(shape, gradient)
             se = float(np.hypot(mc_se, self._row_error(shape, gradient)))
-            noise, floor = self._chance(shape, spread, variances, null)
+            noise = self._noise[order - 1] if known and self.rows is not None else None
+            floor = float("nan") if noise is None else self._floor_of(shape, noise)
+            if null is not None:
+                noise = null.noise(order)
+                if np.isnan(floor):
+                    floor = float(np.sqrt(np.mean(entry_norms(shape, null.draws[order - 1], self.norm) ** 2)))
             found[order] = OrderGap(
                 order=order,
                 value=value,
@@ -77,46 +81,47 @@ class TensorForm:
             )
         return found
 
-    def _chance(
-        self, shape: Monomials, spread: list[Array] | None, variances: list[Array] | None, null: NullGaps | None
-    ) -> tuple[Array | None, float]:
-        """Noise of each entry and floor of the norm: from drawn data sets, or from the data's own higher moments."""
-        order, noise, floor = shape.order, None, float("nan")
-        if variances is not None:
-            variance = variances[order - 1]
-            if spread is not None:
-                variance = variance + spread[order - 1].var(axis=0, ddof=1) / len(spread[order - 1])
-            noise = np.sqrt(variance)
-            if schatten_exponent(self.norm) == 2.0 or order == 1:
-                floor = entries_norm(shape, noise, "fro")
-        if null is not None:
-            noise = null.noise(order)
-            if np.isnan(floor):
-                floor = float(np.sqrt(np.mean(entry_norms(shape, null.draws[order - 1], self.norm) ** 2)))
-        return noise, floor
+    def floor(self, order: int) -> float:
+        """Root mean square of the norm under sampling noise alone, by the data's own higher moments."""
+        return self._floor_of(monomials(len(self.frame.scale), order), self._noise[order - 1])
 
-    def draw_noise(self, order: int) -> float:
-        """Squared Monte-Carlo error of the gap, in Frobenius norm."""
-        if self.model.exact:
-            return 0.0
-        spread = self._batch_gaps()[order - 1]
-        weights = monomials(len(self.frame.scale), order).multiplicity
-        return float(weights @ spread.var(axis=0, ddof=1) / len(spread))
+    def _floor_of(self, shape: Monomials, noise: Array) -> float:
+        """NaN where the norm is no sum over the entries."""
+        by_entries = schatten_exponent(self.norm) == 2.0 or shape.order == 1
+        return entries_norm(shape, noise, "fro") if by_entries else float("nan")
 
+    @cached_property
+    def _noise(self) -> list[Array]:
+        """Standard deviation of each entry if the model is right, from rows and draws: (p_k,) for each degree."""
+        variances = self._row_variances()
+        if not self.model.exact:
+            shares = self.model.shares
+            variances = [
+                rows + shares @ shares * batches.var(axis=0, ddof=1)
+                for rows, batches in zip(variances, self._batch_gaps, strict=True)
+            ]
+        return [np.sqrt(one) for one in variances]
+
+    @cached_property
     def _batch_gaps(self) -> list[Array]:
         """The gap by each batch of draws alone, (batches, p_k) for each degree."""
         each = [self.frame.gap(self.data.means(), self.data.counts, one) for one in self.model.batches]
         return [np.stack(parts) for parts in zip(*each, strict=True)]
 
-    def _entry_variances(self) -> list[Array]:
+    def _row_variances(self) -> list[Array]:
         """Sampling variance of each entry of the data's moments, from their squares: (p_k,) for each degree."""
         assert self.rows is not None
         order, centre = self.data.order, self.data.mean()
         sums = squares = [np.zeros(1)] * order
         for block in self.rows.blocks():
             x = np.nan_to_num(self.frame.rows(block, centre), nan=0.0)
-            sums = [a + b for a, b in zip(sums, row_sums(x, order), strict=True)]
-            squares = [a + b for a, b in zip(squares, row_sums(x**2, order), strict=True)]
+            totals, totals_of_squares = row_sums(x, order), row_sums(x**2, order)
+            about = np.nan_to_num((block - centre) / self.frame.scale, nan=0.0)  # the digits of means far from 0
+            totals[0], totals_of_squares[0] = about.sum(0), (about**2).sum(0)
+            for k in range(3, order + 1) if self.frame.centred else ():
+                totals[k - 1], totals_of_squares[k - 1] = self._sums_of_centred_terms(x, k)
+            sums = [a + b for a, b in zip(sums, totals, strict=True)]
+            squares = [a + b for a, b in zip(squares, totals_of_squares, strict=True)]
         variances = []
         for total, square, count in zip(sums, squares, self.data.counts, strict=True):
             mean, most = total / np.maximum(count, 1), square / np.maximum(count, 1)
@@ -125,13 +130,28 @@ class TensorForm:
             variances.append(spread / np.maximum(count - 1, 1))
         return variances
 
+    def _sums_of_centred_terms(self, x: Array, order: int) -> tuple[Array, Array]:
+        """Sums over rows of prod x less what taking their own mean takes away, and of its square: (p,) each."""
+        shape, lower = monomials(x.shape[1], order), monomials(x.shape[1], order - 1)
+        moment = self._data_moment(order - 1)
+        others = [lower.position(np.delete(shape.columns, p, axis=1)) for p in range(order)]
+        total = square = np.zeros(len(shape))
+        step = rows_per_block(len(shape), 1)
+        for part in (x[start : start + step] for start in range(0, len(x), step)):
+            terms = shape.evaluate(part)
+            for p, rest in enumerate(others):
+                terms -= part[:, shape.columns[:, p]] * moment[rest]
+            total, square = total + terms.sum(0), square + (terms**2).sum(0)
+        return total, square
+
     def _row_error(self, shape: Monomials, gradient: Array) -> float:
         """Standard error of the norm from the rows, by the delta method; NaN when only sums are at hand."""
         if self.rows is None:
             return float("nan")
         centre, mean = self.data.mean(), None
         if self.frame.centred and shape.order > 2:
-            mean = self._weighted_data_moment(shape.order - 1)
+            weights = np.sqrt(monomials(shape.width, shape.order - 1).multiplicity)
+            mean = self._data_moment(shape.order - 1) * weights  # as the columns of an unfolding
         slopes = []
         for block in self.rows.blocks():
             x = self.frame.rows(block, centre)
@@ -144,18 +164,21 @@ class TensorForm:
 
     def _available_slopes(self, x: Array, shape: Monomials, gradient: Array) -> list[Array]:
         """As `_slopes` where cells are missing: each entry weighs its rows by n over their number."""
-        zero = [np.zeros_like(one) for one in self.data.sums]
-        mean = self.frame.gap(self.data.means(), self.data.counts, zero)[shape.order - 1]
+        mean = self._data_moment(shape.order)
         weights = shape.fold(gradient) * self.data.n / np.maximum(self.data.counts[shape.order - 1], 1.0)
         step = rows_per_block(len(shape), 1)
         parts = (x[start : start + step] for start in range(0, len(x), step))
         return [np.nan_to_num(shape.evaluate(part) - mean, nan=0.0) @ weights for part in parts]
 
-    def _weighted_data_moment(self, order: int) -> Array:
-        """The data's central moment of that degree, in the frame, as the columns of an unfolding."""
+    def _data_moment(self, order: int) -> Array:
+        """The data's moment of that degree, in the frame: (p,)."""
         zero = [np.zeros_like(one) for one in self.data.sums]
-        central = self.frame.gap(self.data.means(), self.data.counts, zero)[order - 1]
-        return central * np.sqrt(monomials(len(self.frame.scale), order).multiplicity)
+        return self.frame.gap(self.data.means(), self.data.counts, zero)[order - 1]
+
+    def _batch_error(self, shape: Monomials, gradient: Array) -> float:
+        """Monte-Carlo standard error of the norm from the spread of the batches along its gradient."""
+        slopes = [float(np.sum(gradient * shape.unfold(one))) for one in self._batch_gaps[shape.order - 1]]
+        return float(np.std(slopes, ddof=1) * np.linalg.norm(self.model.shares))
 
 
 def _slopes(x: Array, shape: Monomials, gradient: Array, mean: Array | None) -> list[Array]:
@@ -173,12 +196,6 @@ def _slopes(x: Array, shape: Monomials, gradient: Array, mean: Array | None) -> 
             others = others - shape.order * mean
         out.append(np.einsum("ij,ij->i", part, others @ gradient.T))
     return out
-
-
-def _batch_error(shape: Monomials, batches: Array, gradient: Array) -> float:
-    """Monte-Carlo standard error of the norm from the spread of the batches along its gradient."""
-    slopes = [float(np.sum(gradient * shape.unfold(one))) for one in batches]
-    return float(np.std(slopes, ddof=1) / np.sqrt(len(slopes)))
 
 
 def entries_norm(shape: Monomials, entries: Array, norm: Norm) -> float:
