@@ -7,9 +7,9 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, singledispatch
+from functools import singledispatch
 from inspect import signature
 from typing import Any, Protocol, final
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA, FactorAnalysis
-from sklearn.mixture import GaussianMixture
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
 from underlie.check.gaps.gaussians import Covariance, Full, Gaussians, LowRank
@@ -60,7 +60,7 @@ class MomentModel(Protocol):
         """Independent batches of latent draws, m in all; each batch alone is a sample of the prior."""
 
     def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
-        """E[x|z], Var[x|z] and central moments up to `order` of each coordinate, (rows, P) each; independent given z."""
+        """E[x|z], Var[x|z], central moments up to `order` of each coordinate, independent given z: (rows, P) each."""
 
     def sample(self, n: int, seed: int) -> Array:
         """n rows of the model, (n, P)."""
@@ -162,12 +162,12 @@ class _Native:
     def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
         draw = getattr(self._model, "quasi_latent", None) or getattr(self._model, "sample_latent", None)
         if draw is None or not self._forward:
-            return _sample_batches(self, m, n_batches, rng)
+            return sample_batches(self, m, n_batches, rng)
         return [np.asarray(draw(size, integer_seed(rng))) for size in _sizes(m, n_batches)]
 
     def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
         if not self._forward:
-            return _as_seen(latent, order)
+            return as_seen(latent, order)
         if order > 2 and "order" not in signature(self._model.moments).parameters:
             raise TypeError(
                 f"{type(self._model).__name__}.moments(z) gives mean and variance only; for order={order} it must take "
@@ -181,8 +181,8 @@ class _Native:
             return mixture.sample(n, np.random.default_rng(seed))
         if not hasattr(self._model, "sample"):
             raise TypeError(
-                f"{type(self._model).__name__} has no sample(n, random_state), which this needs: without it "
-                "there is no p-value by the bootstrap and no function of x"
+                f"{type(self._model).__name__} has no sample(n, random_state), which this needs: without it there are "
+                "no orders above 2 for a model of exact_moments() alone, no function of x and no refit"
             )
         return self.numeric(self._model.sample(n, random_state=seed))
 
@@ -199,12 +199,12 @@ def _sizes(m: int, n_batches: int) -> list[int]:
     return [len(part) for part in np.array_split(np.arange(m), n_batches)]
 
 
-def _sample_batches(view: MomentModel, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
+def sample_batches(view: MomentModel, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
     """Batches of rows, for models of which nothing but rows can be had."""
     return [view.sample(size, integer_seed(rng)) for size in _sizes(m, n_batches)]
 
 
-def _as_seen(rows: Array, order: int) -> tuple[Array, ...]:
+def as_seen(rows: Array, order: int) -> tuple[Array, ...]:
     """Rows as their own conditional moments: no variance, nothing beyond."""
     return (rows, *[np.zeros_like(rows)] * (order - 1))
 
@@ -248,13 +248,13 @@ class _Draws:
         return [part for part in np.array_split(shuffled, n_batches) if len(part)]
 
     def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
-        return _as_seen(latent, order)
+        return as_seen(latent, order)
 
     def sample(self, n: int, seed: int) -> Array:
         raise TypeError("an array of draws cannot be sampled")
 
     def refit(self, values: Array, seed: int) -> MomentModel:
-        raise TypeError("refit=True needs a model, but an array of draws was given")
+        raise TypeError("an array of draws cannot be fitted")
 
 
 @_view.register
@@ -265,54 +265,6 @@ def _(model: np.ndarray) -> MomentModel:
             f"model: an array of draws needs at least 2 rows, columns, and finite values; got shape {values.shape}"
         )
     return _Draws(values.reshape(len(values), -1))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class FunctionOf:
-    """The moments of g(x) instead of x: known by sampling x."""
-
-    view: MomentModel
-    function: Callable[[Array], Any]
-    exclusive_groups: tuple[NDArray[np.intp], ...] = ()
-    can_sample: bool = True
-    is_sample: bool = False
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        probe = self._apply(self.view.sample(2, 0))
-        return tuple(f"g{j}" for j in range(probe.shape[1]))
-
-    def _apply(self, values: Array) -> Array:
-        out = np.asarray(self.function(values), dtype=float)
-        out = out[:, None] if out.ndim == 1 else out
-        if out.ndim != 2 or len(out) != len(values):
-            raise ValueError(f"function must map rows (n, P) to (n, G) or (n,); {len(values)} rows gave {out.shape}")
-        if not np.isfinite(out).all():
-            row, column = np.argwhere(~np.isfinite(out))[0]
-            raise ValueError(f"function gives {out[row, column]} in row {row}, output {column}; it must be finite")
-        return out
-
-    def numeric(self, X: object) -> Array:
-        return self._apply(self.view.numeric(X))
-
-    def gaussians(self) -> Gaussians | None:
-        return None
-
-    def exact_moments(self) -> tuple[Array, Array] | None:
-        return None
-
-    def latent_batches(self, m: int, n_batches: int, rng: np.random.Generator) -> list[Any]:
-        return _sample_batches(self, m, n_batches, rng)
-
-    def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:
-        return _as_seen(latent, order)
-
-    def sample(self, n: int, seed: int) -> Array:
-        return self._apply(self.view.sample(n, seed))
-
-    def refit(self, values: Array, seed: int) -> MomentModel:
-        raise TypeError("refit=True is not possible with a function of x: the model is fitted to x, not to g(x)")
 
 
 def _indicator_groups(schema: Schema) -> tuple[NDArray[np.intp], ...]:
@@ -374,6 +326,23 @@ class _Exact:
 @_view.register
 def _(model: GaussianMixture) -> MomentModel:
     check_fitted(model)
+    start = {
+        "weights_init": model.weights_ / model.weights_.sum(),
+        "means_init": model.means_,
+        "precisions_init": model.precisions_,
+        "n_init": 1,
+    }
+    return _Exact(model, _mixture(model), start)
+
+
+@_view.register
+def _(model: BayesianGaussianMixture) -> MomentModel:
+    """By its posterior means, as scikit-learn's own predictions and samples are."""
+    check_fitted(model)
+    return _Exact(model, _mixture(model), {})
+
+
+def _mixture(model: GaussianMixture | BayesianGaussianMixture) -> Gaussians:
     width = model.means_.shape[1]
     covariances: list[Covariance]
     if model.covariance_type == "full":
@@ -382,13 +351,7 @@ def _(model: GaussianMixture) -> MomentModel:
         covariances = [Full(model.covariances_)] * len(model.weights_)
     else:  # one number or one per column
         covariances = [LowRank(np.zeros((width, 0)), np.broadcast_to(one, width)) for one in model.covariances_]
-    start = {
-        "weights_init": model.weights_ / model.weights_.sum(),
-        "means_init": model.means_,
-        "precisions_init": model.precisions_,
-        "n_init": 1,
-    }
-    return _Exact(model, Gaussians(model.weights_, model.means_, covariances), start)
+    return Gaussians(model.weights_, model.means_, covariances)
 
 
 @_view.register

@@ -8,12 +8,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.adapters import FunctionOf, MomentModel, moment_model
+from underlie.check.adapters import MomentModel, moment_model
 from underlie.check.gaps.frame import Frame
+from underlie.check.gaps.function import FunctionOf
 from underlie.check.gaps.gram_form import GramForm
 from underlie.check.gaps.model_moments import draw_batches, model_moments, shares_of
 from underlie.check.gaps.monomials import monomials, n_monomials
 from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, drawn_gaps, permuted_gaps, spectrum_norms
+from underlie.check.gaps.request import (
+    MOST_ENTRIES,
+    check_entries,
+    check_gram,
+    check_identified,
+    check_refit,
+    check_request,
+)
 from underlie.check.gaps.result import MegaResult, OrderGap
 from underlie.check.gaps.rows import Rows
 from underlie.check.gaps.sums import MomentSums
@@ -23,8 +32,6 @@ from underlie.check.seeds import generator
 
 Array = NDArray[np.float64]
 N_BOOTSTRAP = 199
-_HIGHEST_ORDER = 4
-_MOST_ENTRIES = 2 * 10**6
 _MOST_BOOTSTRAP_FLOPS = 1e11
 _ROWS_OF_SPECTRUM = 1000
 _DRAWS = {"tensor": 8192, "gram": 1024}
@@ -70,7 +77,7 @@ def mega(
           and fourth central moments after the variance;
         - ``sample(n, random_state) -> rows``; also needed for p-values of the others.
 
-        With an array the two samples are compared, by permutation.
+        With an array the two samples are compared, by permutation if no cell of X is missing.
     X : table, array or images, or MomentSums
         n rows as the model was fitted to; arrays that do not fit in memory are read in pieces. Missing cells: every
         entry of the data's moments rests on the rows where all its columns are seen, each column taken about its mean,
@@ -175,9 +182,11 @@ def mega(
     >>> result.terms().loc[0, ["column_1", "column_2", "column_3", "column_4"]].tolist()
     ['x0', 'x0', 'x1', 'x1']
     """
-    _check_request(order, norm, form, n_bootstrap, refit)
+    order = check_request(order, norm, form, n_draws, n_bootstrap)
     rng = generator(random_state)
     view: MomentModel = moment_model(model)
+    if refit:
+        check_refit(view, n_bootstrap, function)
     if function is not None:
         view = FunctionOf(view, function)
     sums = X if isinstance(X, MomentSums) else None
@@ -185,14 +194,16 @@ def mega(
     mean, spread, reference = _scale_of_data(view, rows, sums, order, standardize)
     frame = Frame.of(mean, spread, reference, standardize=standardize, centred=centred, unbiased=unbiased)
     if form == "auto":
-        fits = all(n_monomials(len(mean), k) <= _MOST_ENTRIES for k in range(1, order + 1))
+        fits = all(n_monomials(len(mean), k) <= MOST_ENTRIES for k in range(1, order + 1))
         form = "tensor" if fits or sums is not None else "gram"
     m = _DRAWS[form] if n_draws == "auto" else n_draws
     if form == "gram":
-        if rows is None or refit or schatten_exponent(norm) != 2.0:
-            raise ValueError('form="gram" needs rows, norm="fro" and refit=False; use form="tensor"')
+        if rows is None:
+            raise ValueError('form="gram" needs the rows, but X holds sums over them; use form="tensor"')
+        check_gram(norm, refit, n_monomials(len(mean), order))
         found, drawn, null = _by_inner_products(view, rows, frame, mean, order, m, n_bootstrap, rng)
     else:
+        check_entries(len(mean), order)
         found, drawn, null = _by_entries(view, rows, sums, frame, order, norm, m, n_bootstrap, refit, rng)
     return MegaResult(
         orders=found,
@@ -206,18 +217,6 @@ def mega(
         standardized=standardize,
         centred=centred,
     )
-
-
-def _check_request(order: object, norm: Norm, form: str, n_bootstrap: int, refit: bool) -> None:
-    if isinstance(order, bool) or order not in range(1, _HIGHEST_ORDER + 1):
-        raise ValueError(f"order={order!r} is not supported; use 1 (means), 2, 3 or 4: higher moments are mostly noise")
-    if form not in ("auto", *_DRAWS):
-        raise ValueError(f"form={form!r} is not known; use 'auto', 'tensor' or 'gram'")
-    if isinstance(n_bootstrap, bool) or int(n_bootstrap) != n_bootstrap or n_bootstrap < 0 or n_bootstrap == 1:
-        raise ValueError(f"n_bootstrap={n_bootstrap!r}: give 0 for no p-value, or a number of at least 2, such as 199")
-    if refit and not n_bootstrap:
-        raise ValueError("refit=True needs n_bootstrap data sets to fit the model to; leave n_bootstrap at 199")
-    schatten_exponent(norm)
 
 
 def _scale_of_data(
@@ -298,7 +297,7 @@ def _by_entries(
     if data is None:
         assert rows is not None
         data = rows.sums(frame.reference, order)
-    _check_identified(data)
+    check_identified(data)
     model = model_moments(view, frame.reference, order, n_draws, rng)
     seen = TensorForm(view, data, rows, model, frame, norm)
     how = _null_of(view, data, rows, order, norm, n_bootstrap, refit)
@@ -342,32 +341,10 @@ def _null_of(
     if refit:
         return "refitted"
     if view.is_sample:
-        return "permutation" if rows is not None else "none"
+        return "permutation" if rows is not None and data.complete else "none"
     costly = n_bootstrap * bootstrap_cost(data.n, len(data.names), order) > _MOST_BOOTSTRAP_FLOPS
     costly = costly or not bootstrap_fits(n_monomials(len(data.names), order), n_bootstrap)
     by_spectrum = rows is not None and data.complete and schatten_exponent(norm) == 2.0
     if by_spectrum and (costly or not view.can_sample):
         return "spectrum"
     return "known" if view.can_sample else "none"
-
-
-def _check_identified(data: MomentSums) -> None:
-    """Refuse data with an entry that rests on fewer than two rows.
-
-    Raises
-    ------
-    ValueError
-        Naming the columns.
-    """
-    for order, counts in enumerate(data.counts, start=1):
-        if (counts < 2).any():
-            entry = int(np.argmin(counts))
-            names = [repr(data.names[j]) for j in dict.fromkeys(monomials(len(data.names), order).columns[entry])]
-            if len(names) == 1:
-                raise ValueError(
-                    f"X: column {names[0]} has {int(counts[entry])} value(s), at least 2 are needed; leave it out"
-                )
-            raise ValueError(
-                f"X: columns {', '.join(names[:-1])} and {names[-1]} are seen together in {int(counts[entry])} row(s), "
-                f"so their joint moment is not identified; leave one out, or use order={order - 1}"
-            )

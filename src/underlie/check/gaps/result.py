@@ -34,8 +34,9 @@ class OrderGap:
     value : float
         Its norm.
     se : float
-        Standard error of the norm from the rows and the model's draws; NaN where the rows are not at hand. It is made
-        for gaps clearly above the floor, where the norm is nearly linear in the moments.
+        Standard error of the norm from the rows and the model's draws; NaN where the rows are not at hand, and for
+        central moments above the second in the Gram form. It is made for gaps clearly above the floor, where the norm
+        is nearly linear in the moments.
     mc_se : float
         The part that comes from the model's draws; 0 when the moments are exact.
     floor : float
@@ -215,14 +216,23 @@ class MegaResult:
 
         order = min(self.order, 2)
         terms = self.terms(order)
-        sides = terms["column_1"], terms[f"column_{order}"]
-        rows = []
-        for name in self.feature_names:
-            own = terms[(sides[0] == name) | (sides[1] == name)]
-            gap, floor = (float(np.linalg.norm(own[part])) for part in ("gap", "noise"))
-            worst = float(own["p_adjusted"].min())
-            rows.append((name, gap, floor, gap / floor if floor else np.nan, worst))
-        table = pd.DataFrame(rows, columns=["column", "gap", "floor", "ratio", "p_adjusted"])
+        place = pd.Series(range(len(self.feature_names)), index=list(self.feature_names))
+        first, second = (place[terms[f"column_{k}"]].to_numpy() for k in (1, order))
+        other = first != second  # an entry off the diagonal belongs to two columns
+
+        def norms(part: str) -> Array:
+            square = terms[part].to_numpy() ** 2
+            total = np.bincount(first, square, len(place)) + np.bincount(second[other], square[other], len(place))
+            return np.asarray(np.sqrt(total))
+
+        worst = np.full(len(place), np.inf)
+        for column in (first, second):
+            np.minimum.at(worst, column, terms["p_adjusted"].to_numpy())
+        gap, floor = norms("gap"), norms("noise")
+        ratio = np.divide(gap, floor, out=np.full(len(place), np.nan), where=floor > 0)
+        table = pd.DataFrame(
+            {"column": list(self.feature_names), "gap": gap, "floor": floor, "ratio": ratio, "p_adjusted": worst}
+        )
         return table.sort_values("ratio", ascending=False, kind="stable", ignore_index=True)
 
     def plot(self, **options: Any) -> Any:

@@ -9,13 +9,14 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.gaps.monomials import monomials, shifted
+from underlie.check.gaps.monomials import monomials, n_monomials, shifted
 from underlie.check.gaps.raw_moments import row_sums
 from underlie.check.matrices import numeric_matrix
 from underlie.data.tables import library_of, read_table
 
 Array = NDArray[np.float64]
 _HIGHEST_ORDER = 4
+_MOST_ENTRIES = 5 * 10**7
 
 
 @final
@@ -78,6 +79,11 @@ class MomentSums:
         if order not in range(1, _HIGHEST_ORDER + 1):
             raise ValueError(f"order={order!r} is not supported; use 1, 2, 3 or 4")
         names, values = _numeric(X, model)
+        if n_monomials(len(names), order) > _MOST_ENTRIES:
+            raise ValueError(
+                f"order={order!r} has {n_monomials(len(names), order):.2g} distinct entries in {len(names):,} columns; "
+                "use a lower order, or give mega the rows, which it compares through inner products"
+            )
         if not len(values):
             raise ValueError("X has no rows")
         if reference is None:
