@@ -67,7 +67,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         Weight :math:`\alpha` of the moment gap between model and data (`mega`) in training; 0 is the bound alone.
         With it what is maximised is the bound minus :math:`\alpha \sum_k w_k g_k^{1/k}`, :math:`g_k` the Frobenius norm
         of the gap of order k: the model's samples, as a whole, get the moments of the data, at some cost in likelihood.
-        Moments are those of standardised columns; of images, of pixels in [0, 1]. `compare` marks such models, since a
+        Moments are those of standardised columns; of images, of pixels in [0, 1]. Begin with 1, with 10 for images of
+        hundreds of pixels, where `mega` finds a gap above its floor. `compare` marks such models, since a
         gap that was trained on no longer judges.
     mega_order : int or dict from int to float
         Orders of that gap: k for 1 to k, each with weight 1, or the weight of each order, up to 4.
@@ -138,7 +139,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
     References
     ----------
     Kingma & Welling (2013), Auto-encoding variational Bayes. Rezende, Mohamed & Wierstra (2014). Mattei & Frellsen
-    (2019), MIWAE (missing values by importance sampling). Higgins et al. (2017), beta-VAE.
+    (2019), MIWAE (missing values by importance sampling). Higgins et al. (2017), beta-VAE. Beaulac (2021), A
+    moment-matching metric for latent variable generative models.
 
     Examples
     --------
