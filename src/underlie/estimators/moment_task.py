@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from underlie.estimators.parameters import check_number
 from underlie.graph import LatentModel
 from underlie.graph.moment_coordinates import HIGHEST_ORDER
 from underlie.graph.moment_gap import MomentPenalty, penalised
-
-#: Latent dimensions that half the points still cover as well; measured in benchmarks/mega_regularisation.py.
-_FEW_DIMENSIONS: Final = 4
 
 
 @final
@@ -106,8 +103,3 @@ def check_finite_moments(weights: Mapping[int, float], likelihoods: Mapping[str 
             f"mega_order: column {heavy[0]!r} has a student_t likelihood, which need not have a finite moment of order "
             f"{order}; use mega_order=2, or likelihood='normal' for this column."
         )
-
-
-def points_for(n_latent: int) -> int:
-    """Points of z that give moments about as precise as 5,000 independent draws."""
-    return 512 if n_latent <= _FEW_DIMENSIONS else 1024
