@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -15,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 import underlie as ul
 
 IRIS = load_iris().data
+mega = partial(ul.mega, n_bootstrap=0)
 
 
 class Line:
@@ -28,6 +31,10 @@ class Line:
     def sample_latent(self, m: int, random_state: int) -> np.ndarray:
         return np.random.default_rng(random_state).standard_normal((m, 1))
 
+    def sample(self, n: int, random_state: int) -> np.ndarray:
+        rng = np.random.default_rng(random_state)
+        return rng.standard_normal((n, 1)) + rng.standard_normal((n, 4))
+
 
 # --- containers and printing ----------------------------------------------------------------------
 
@@ -35,43 +42,49 @@ class Line:
 def test_tables_are_matched_by_name_and_images_are_flattened() -> None:
     frame = pd.DataFrame(IRIS, columns=["a", "b", "c", "d"])
     model = PCA(2).fit(frame)
-    expected = ul.mega(model, IRIS)
+    expected = mega(model, IRIS)
     assert expected.feature_names == ("a", "b", "c", "d")
     for X in (frame, frame[["d", "c", "b", "a"]], pl.from_pandas(frame), frame.astype("Float64")):
-        np.testing.assert_allclose(ul.mega(model, X).gap, expected.gap, atol=1e-12)
-    np.testing.assert_allclose(ul.mega(PCA(2).fit(IRIS), frame).gap, expected.gap, atol=1e-12)
-    np.testing.assert_allclose(ul.mega(PCA(2).fit(IRIS), IRIS.reshape(-1, 2, 2)).gap, expected.gap, atol=1e-12)
+        np.testing.assert_allclose(mega(model, X).gap, expected.gap, atol=1e-12)
+    np.testing.assert_allclose(mega(PCA(2).fit(IRIS), frame).gap, expected.gap, atol=1e-12)
+    np.testing.assert_allclose(mega(PCA(2).fit(IRIS), IRIS.reshape(-1, 2, 2)).gap, expected.gap, atol=1e-12)
     holes = frame.astype("Float64")
     holes.iloc[3, 1] = pd.NA
-    np.testing.assert_allclose(
-        ul.mega(model, holes).gap, ul.mega(model, pl.from_pandas(holes.astype(float))).gap, atol=1e-12
-    )
+    np.testing.assert_allclose(mega(model, holes).gap, mega(model, pl.from_pandas(holes.astype(float))).gap, atol=1e-12)
 
 
-def test_order_one_gives_the_first_moment_alone() -> None:
-    full, first = ul.mega(PCA(1).fit(IRIS[:50]), IRIS), ul.mega(PCA(1).fit(IRIS[:50]), IRIS, order=1)
-    assert first.second is None
-    assert first.gap is None
-    np.testing.assert_allclose(first.first, full.first)
-    np.testing.assert_allclose(first.floor, full.floor_first, rtol=1e-12)
-    assert "second" not in str(first)
-    drawn = ul.mega(Line(), IRIS, order=1, random_state=0)
-    both = ul.mega(Line(), IRIS, random_state=0)
-    np.testing.assert_allclose(
-        [drawn.first, drawn.first_se, drawn.floor], [both.first, both.first_se, both.floor_first]
-    )
+def test_order_k_gives_the_moments_up_to_k() -> None:
+    model = PCA(1).fit(IRIS[:50])
+    results = {k: mega(model, IRIS, order=k) for k in (1, 2, 3, 4)}
+    values = ("first", "second", "third", "fourth")
+    for k, result in results.items():
+        assert [getattr(result, name) is None for name in values] == [number > k for number in (1, 2, 3, 4)]
+        for lower in range(1, k + 1):
+            np.testing.assert_allclose(result.orders[lower].value, results[lower].orders[lower].value, rtol=1e-12)
+            np.testing.assert_allclose(result.orders[lower].floor, results[lower].floor, rtol=1e-12)
+            assert result.orders[lower].gap.shape == (4,) * lower
+    assert results[1].gap is None
+    assert "second" not in str(results[1])
+    drawn, both = (mega(Line(), IRIS, order=k, random_state=0) for k in (1, 2))
+    for part in ("value", "mc_se", "floor"):
+        np.testing.assert_allclose(getattr(drawn.orders[1], part), getattr(both.orders[1], part))
 
 
 def test_result_prints_its_numbers() -> None:
-    result = ul.mega(Line(), IRIS, n_draws=500, random_state=0)
+    result = mega(Line(), IRIS, n_draws=500, random_state=0)
     for text in (str(result), result._repr_html_()):
-        for part in (f"{result.second:.4g}", f"{result.floor:.4g}", f"{result.second_se:.2g}", "500 latent draws"):
+        for part in (
+            f"{result.second:.4g}",
+            f"{result.floor:.4g}",
+            f"{result.orders[2].mc_se:.2g}",
+            "500 latent draws",
+        ):
             assert part in text
 
 
 def test_same_seed_same_numbers() -> None:
     X = IRIS
-    a, b = (ul.mega(Line(), X, norm="op", random_state=np.random.RandomState(3)) for _ in range(2))
+    a, b = (ul.mega(Line(), X, norm="op", n_bootstrap=9, random_state=np.random.RandomState(3)) for _ in range(2))
     assert (a.second, a.floor) == (b.second, b.floor)
 
 
@@ -86,8 +99,8 @@ def test_bad_input_is_named() -> None:
         ul.mega(LinearRegression().fit(IRIS, IRIS[:, 0]), IRIS)
     with pytest.raises(TypeError, match="no moments"):
         ul.mega(Line, IRIS)
-    with pytest.raises(ValueError, match="order=3 is not supported; use 1"):
-        ul.mega(model, IRIS, order=3)
+    with pytest.raises(ValueError, match="order=5 is not supported; use 1"):
+        ul.mega(model, IRIS, order=5)
     with pytest.raises(ValueError, match="norm='frobenius'"):
         ul.mega(model, IRIS, norm="frobenius")
     with pytest.raises(ValueError, match="at least 1"):

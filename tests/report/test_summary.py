@@ -47,7 +47,7 @@ def test_facts_agree_with_the_model(frame, model):
     assert by_name["group"]["levels"] == ["high", "low"]
     gap = ul.mega(model, frame, standardize=True, random_state=0)
     assert facts["moments"]["second"] == pytest.approx(gap.second)
-    assert facts["moments"]["floor_second"] == pytest.approx(gap.floor_second)
+    assert facts["moments"]["floor_second"] == pytest.approx(gap.orders[2].floor)
     assert (facts["title"], facts["provenance"]["seed"], facts["provenance"]["command"]) == ("T", 3, "c")
 
 

@@ -3,6 +3,7 @@ r"""MEGA: the moment gap between data and a latent-variable model."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -268,7 +269,7 @@ def _by_inner_products(
         shift,
     ).order_gaps(order, rng, p_values=n_bootstrap > 0)
     if frame.centred:  # the first moment is about a common point always
-        common = Frame(frame.reference, mean, frame.scale, centred=False, unbiased=frame.unbiased)
+        common = replace(frame, shift=mean, centred=False)
         moved = None if mixture is None else mixture.transformed(mean, frame.scale)
         first = GramForm(view, rows, moved, latents, common, mean, mean).order_gaps(1, rng, p_values=n_bootstrap > 0)
         found = found | first

@@ -25,6 +25,8 @@ class Frame:
     """(P,)."""
     scale: Array
     """(P,)."""
+    standardized: bool
+    """Whether shift and scale are the data's own."""
     centred: bool
     """Whether data and model are each taken about their own mean, from degree 2 on."""
     unbiased: bool
@@ -35,7 +37,7 @@ class Frame:
         """Frame of data with these means and standard deviations; a constant column keeps its own unit."""
         constant = ~(spread > 8 * np.finfo(float).eps * np.maximum(np.abs(mean), 1e-300))
         scale = np.where(constant, 1.0, spread) if standardize else np.ones_like(mean)
-        return cls(reference, mean if standardize else np.zeros_like(mean), scale, **how)
+        return cls(reference, mean if standardize else np.zeros_like(mean), scale, standardize, **how)
 
     def rows(self, x: Array, centre: Array) -> Array:
         """Rows (n, P) as the moments see them; `centre` is the mean that they are taken about if centred."""

@@ -189,6 +189,8 @@ class GramForm:
             mc_se = float(np.std(batch_slopes, ddof=1) * np.linalg.norm(shares)) if n_batches > 1 else 0.0
             se = float(np.hypot(mc_se, np.std(slopes, ddof=1) / np.sqrt(n)))
             trace = max(float(squares[k - 1].sum() - inner[:-1].mean()), 0.0) / max(n - 1, 1)
+            if self.frame.standardized:  # what the estimated scale adds is a matter of single entries
+                se = float("nan")
             if centred := self.frame.centred and k > 2:  # the rows' own mean takes part
                 trace, se = np.trace(terms_kernel(products, k, centred=True)) / (len(chosen) - 1), float("nan")
             floor = float(np.sqrt(trace / n + _batch_variance(among, shares)))

@@ -34,9 +34,9 @@ class OrderGap:
     value : float
         Its norm.
     se : float
-        Standard error of the norm from the rows and the model's draws; NaN where the rows are not at hand, and for
-        central moments above the second in the Gram form. It is made for gaps clearly above the floor, where the norm
-        is nearly linear in the moments.
+        Standard error of the norm from the rows and the model's draws. It is made for gaps clearly above the floor,
+        where the norm is nearly linear in the moments. NaN where the rows are not at hand, and in the Gram form for
+        standardised coordinates and for central moments above the second.
     mc_se : float
         The part that comes from the model's draws; 0 when the moments are exact.
     floor : float

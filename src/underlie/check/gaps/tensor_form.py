@@ -160,7 +160,26 @@ class TensorForm:
             else:
                 slopes += self._available_slopes(x, shape, gradient)
         every = np.concatenate(slopes)
+        if self.frame.standardized:
+            every = every + self._slopes_of_scaling(shape, gradient)
         return float(np.std(every, ddof=1) / np.sqrt(len(every)))
+
+    def _slopes_of_scaling(self, shape: Monomials, gradient: Array) -> Array:
+        """What a row moves the norm by through the means and standard deviations that standardise the rows, (n,)."""
+        assert self.rows is not None
+        own, width, gaps = shape.fold(gradient), shape.width, self.gaps()
+        by_scale, by_shift = np.zeros(width), np.zeros(width)
+        for p in range(shape.order):
+            columns = shape.columns[:, p]
+            by_scale += np.bincount(columns, own * gaps[shape.order - 1], width)
+            if shape.order > 1 and not self.frame.centred:
+                rest = monomials(width, shape.order - 1).position(np.delete(shape.columns, p, axis=1))
+                by_shift += np.bincount(columns, own * gaps[shape.order - 2][rest], width)
+        slopes = []
+        for block in self.rows.blocks():
+            z = (block - self.data.mean()) / self.frame.scale
+            slopes.append(-np.nan_to_num(z, nan=0.0) @ by_shift - np.nan_to_num((z**2 - 1) / 2, nan=0.0) @ by_scale)
+        return np.concatenate(slopes)
 
     def _available_slopes(self, x: Array, shape: Monomials, gradient: Array) -> list[Array]:
         """As `_slopes` where cells are missing: each entry weighs its rows by n over their number."""
