@@ -31,7 +31,7 @@ def test_every_part_has_a_table_the_paper_and_a_conclusion(made):
         assert any(text.startswith("Conclusion: ") for text in texts)
         assert texts[-1].startswith("This part took")
         assert any(isinstance(block, Table) for block in section.blocks)
-    assert sum(isinstance(block, Figure) for section in report.sections for block in section.blocks) == 5
+    assert sum(isinstance(block, Figure) for section in report.sections for block in section.blocks) == 6
 
 
 def test_the_quick_page_says_that_it_is_quick(made):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 import underlie as ul
-from underlie.cli.reproduce_recipe import MixtureMoments, fit_sizes, penalty, selection_path
+from underlie.cli.reproduce_recipe import MixtureMoments, fit_sizes, noisy_path, penalty
 from underlie.cli.reproduce_selection import before_one, study_paths
 from underlie.cli.reproduce_toys import clusters, untrained_gap
 
@@ -48,8 +48,8 @@ def test_em_matches_moments_whatever_the_number_of_components():
 def test_path_from_the_likeliest_to_the_least_penalised():
     sizes, alphas = (1, 2, 3), np.linspace(0, 100, 201)
     likelihood, penalties = np.array([0.0, 1.0, 1.5]), np.array([0.1, 0.2, 0.9])
-    assert selection_path(likelihood, penalties, sizes, alphas) == (3, 2, 1)
-    assert selection_path(likelihood, np.full(3, 0.3), sizes, alphas) == (3,)
+    assert noisy_path(likelihood, penalties, sizes, alphas) == (3, 2, 1)
+    assert noisy_path(likelihood, np.full(3, 0.3), sizes, alphas) == (3,)
     assert before_one((20, 3, 1)) == 3
     assert before_one((20, 2)) == 2
     assert before_one((20,)) == 20
@@ -59,9 +59,9 @@ def test_path_from_the_likeliest_to_the_least_penalised():
 def test_exact_penalty_never_leaves_the_largest_likelihood_and_noise_does():
     X = clusters(300, 3)
     study = study_paths(fit_sizes(X, (1, 2, 3, 5), 0), X, 100, 0)
-    assert study.exact_path() == (study.sizes[int(np.argmax(study.log_likelihood))],)
+    assert study.exact_path == (study.sizes[int(np.argmax(study.log_likelihood))],)
     assert np.ptp(study.exact[:, 1]) < 1e-9
-    assert len(set(study.paths())) > 1
+    assert len(set(study.paths)) > 1
     # one component has no draws to be unlucky with
     assert np.ptp(study.gaps[:, 0], axis=0).max() < 1e-9
 

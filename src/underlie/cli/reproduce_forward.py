@@ -69,20 +69,20 @@ def forward_chapter(seed: int, quick: bool, say: Say) -> Chapter:
     gains = [float(np.median(errors.ratios())) for errors in compared]
     speed = [sum(e.sampled_seconds) / sum(e.forward_seconds) for e in compared]
     conclusion = (
-        f"confirmed: at the same m the forward estimate needs no more draws of z, and to be as exact, the mean over "
-        f"samples needs {gains[0]:.2f} times as many for the mixture and {gains[1]:.2f} times for the VAE; it takes "
-        f"{speed[0]:.1f} and {speed[1]:.1f} times the processor time. The gain is small where p(x|z) is narrow, as "
-        "the law of total variance says; for a mixture neither is needed, since the moments are exact."
+        f"confirmed: to be as exact as the forward estimate, the mean over samples needs {gains[0]:.2f} times as many "
+        f"draws for the mixture and {gains[1]:.2f} times for the VAE, and at the same m it takes {speed[0]:.1f} and "
+        f"{speed[1]:.1f} times the processor time. The gain is modest where p(x|z) is narrow, as the law of total "
+        "variance says; for a mixture neither is needed, since its moments are exact."
     )
     return Chapter(
         "Forward-model estimate against samples",
-        "showed by one run per m that the mean over z of Var(x|z) + E(x|z)E(x|z)' is closer to the second moment than "
-        "the mean over samples of x, and proved it by the law of total variance; it prints curves, no numbers.",
+        "shows by one run per m that the mean over z of Var(x|z) + E(x|z)E(x|z)' is closer to the second moment than "
+        "the mean over samples of x, and proves it by the law of total variance; it prints curves, no numbers.",
         (shown, _figure(compared)),
         conclusion,
         shown,
         tuple(
-            (f"{e.model}: samples that one forward draw is worth", f"{g:.2f}")
+            (f"{e.model[:1].upper()}{e.model[1:]}: samples that a forward draw is worth", f"{g:.2f}")
             for e, g in zip(compared, gains, strict=True)
         ),
         {e.model: {"m": list(e.draws), "variance_ratio": e.ratios()} for e in compared},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 
 import underlie as ul
+from underlie.check.scores import n_parameters
 from underlie.cli.progress import Say
 from underlie.cli.reproduce_part import Chapter, percent
 from underlie.cli.reproduce_published import BY_AIC, BY_MEGA, CANDIDATES, FLAGGED
@@ -23,7 +24,6 @@ from underlie.cli.reproduce_selection import (
     PathStudy,
     before_one,
     gap_table,
-    icl,
     noise_figure,
     path_table,
     study_paths,
@@ -32,7 +32,6 @@ from underlie.datasets import load_breast_cancer
 from underlie.report.document import Cell, Column, Table, table
 
 Array = NDArray[np.float64]
-_TYPES: Final = ("full", "tied", "diag", "spherical")
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,11 @@ class _Effort:
     sizes: tuple[int, ...]
     n_seeds: int
     n_starts: int
-    our_sizes: tuple[int, ...]
-    n_init: int
+    held_out_sizes: tuple[int, ...]
 
 
-_FULL = _Effort(tuple(range(1, 21)), 1000, 10, tuple(range(1, 11)), 3)
-_QUICK = _Effort((1, 2, 3, 4), 50, 2, (1, 2), 1)
+_FULL = _Effort(tuple(range(1, 21)), 1000, 10, tuple(range(1, 11)))
+_QUICK = _Effort((1, 2, 3, 4), 50, 2, (1, 2))
 
 
 @dataclass(frozen=True)
@@ -77,23 +75,19 @@ def ionosphere_chapter(seed: int, quick: bool, say: Say) -> Chapter:
         warnings.simplefilter("ignore", ConvergenceWarning)
         starts = [fit_sizes(rows.X, effort.sizes, seed + r) for r in range(effort.n_starts)]
         say(f"{rows.name}: choosing among other mixtures")
-        ours = _ours(rows, starts[0], effort, seed)
+        ours = _ours(rows, effort, seed)
     tried = {k: model for k, model in starts[0].items() if k in CANDIDATES}
     study = study_paths(tried, rows.X, effort.n_seeds, seed)
     by_size = {k: [rows.found(start[k].score_samples(rows.X)) for start in starts] for k in effort.sizes}
-    by_path = np.array([by_size[before_one(path)][0] for path in study.paths()])
+    by_path = np.array([by_size[before_one(path)][0] for path in study.paths])
     every = _by_size_table(rows, starts, by_size)
-    chosen = {
-        "AIC": min(tried, key=lambda k: tried[k].aic(rows.X)),
-        "BIC": min(tried, key=lambda k: tried[k].bic(rows.X)),
-    }
     shown = _choice_table(rows, ours, by_path, study, by_size)
     few = [found for k in effort.sizes if k <= 4 for found in by_size[k]]
     conclusion = (
         f"with 1 to 4 components {min(few)} to {max(few)} outliers are found whatever the seed, so the gain that is "
         "printed for MEGA is the gain of a small K over the K = 20 of AIC, one component included; that the path "
-        f"stopped at 3 was chance (K = 3 is the last before 1 in {percent(study.share_before_one(3))} of seeds). A "
-        "criterion that knows how little 351 rows support finds as many without labels or draws; see the table."
+        f"stopped at 3 was chance (K = 3 is the last before 1 in {percent(study.share_before_one(3))} of seeds). "
+        f"Without labels or draws {_listed(ours)}."
     )
     return Chapter(
         f"Outliers of the {rows.name} table",
@@ -104,7 +98,7 @@ def ionosphere_chapter(seed: int, quick: bool, say: Say) -> Chapter:
             shown,
             every,
             gap_table(study, "What the path's penalty is made of"),
-            path_table(study, chosen, "Paths over Monte-Carlo seeds"),
+            path_table(study, "Paths over Monte-Carlo seeds"),
             noise_figure(study),
         ),
         conclusion,
@@ -132,6 +126,10 @@ def _stand_in() -> _Rows:
     return _Rows("breast cancer", (X - X.mean(0)) / X.std(0), (frame["diagnosis"] == "malignant").to_numpy())
 
 
+def _listed(ours: list[_Choice]) -> str:
+    return ", ".join(f"{choice.by.split(',')[0]} finds {choice.found}" for choice in ours)
+
+
 # ------------------------------------------------------------------------------------------------------- other choices
 
 
@@ -143,20 +141,19 @@ class _Choice:
     auc: float
 
 
-def _ours(rows: _Rows, full: Mapping[int, GaussianMixture], effort: _Effort, seed: int) -> list[_Choice]:
+def _ours(rows: _Rows, effort: _Effort, seed: int) -> list[_Choice]:
     """What criteria without labels and without draws choose, and what that finds."""
     X = rows.X
-    candidates = {
-        (kind, k): GaussianMixture(k, covariance_type=kind, n_init=effort.n_init, random_state=seed).fit(X)
-        for kind in _TYPES
-        for k in effort.our_sizes
-    }
-    criteria = {"BIC, four covariance types": lambda m: m.bic(X), "ICL, four covariance types": lambda m: icl(m, X)}
-    chosen = {name: min(candidates.items(), key=lambda item: rule(item[1])) for name, rule in criteria.items()}
-    held_out = {k: _held_out(X, k, seed) for k in effort.our_sizes}
+    mixtures = ul.fit_mixtures(X, effort.sizes, random_state=seed)
+    choices = []
+    for criterion in ("bic", "icl"):
+        size, kind = mixtures.table[criterion].idxmin()
+        by = f"{criterion.upper()}, ul.fit_mixtures"
+        choices.append(_choice(rows, by, f"{kind}, K = {size}", mixtures.models[size, kind]))
+    held_out = {k: _held_out(X, k, seed) for k in effort.held_out_sizes}
     best = max(held_out, key=lambda k: held_out[k])
-    chosen["held-out likelihood, full covariances"] = (("full", best), full.get(best) or candidates["full", best])
-    choices = [_choice(rows, by, f"{kind}, K = {k}", model) for by, ((kind, k), model) in chosen.items()]
+    chosen = GaussianMixture(best, random_state=seed).fit(X)
+    choices.append(_choice(rows, "held-out likelihood", f"full, K = {best}", chosen))
     ranked = ul.ProbabilisticPCA("bic", random_state=seed).fit(X)
     return [*choices, _choice(rows, "pPCA, rank by BIC", f"{ranked.n_components_} components", ranked)]
 
@@ -190,8 +187,8 @@ def _choice_table(
     )
     low, middle, high = np.quantile(by_path, [0.05, 0.5, 0.95])
     largest = max(study.sizes)
-    exact = study.exact_path()
-    stops = sorted({before_one(path) for path in study.paths()})
+    exact = study.exact_path
+    stops = sorted({before_one(path) for path in study.paths})
     chosen: list[list[Cell]] = [[c.by, c.model, f"{c.found}", None, c.auc] for c in ours]
     lines: list[list[Cell]] = [
         ["AIC (the paper's)", f"full, K = {largest}", f"{by_size[largest][0]}", BY_AIC[1], None],
@@ -208,8 +205,9 @@ def _choice_table(
     ]
     note = (
         f"{rows.flagged()} of {len(rows.X)} rows are flagged, {int(rows.outlier.sum())} are outliers. The path's K is "
-        "the last before it falls to 1. Labels serve to count, never to choose. AUC: chance that an outlier has the "
-        "lower likelihood."
+        "the last before it falls to 1. ul.fit_mixtures tries all K of the next table with four covariance types and "
+        "several starts, and leaves degenerate fits out. Labels serve to count, never to choose. AUC: chance that an "
+        "outlier has the lower likelihood."
     )
     return table("What is found, by how the model was chosen", columns, lines, note)
 
@@ -230,9 +228,9 @@ def _by_size_table(rows: _Rows, starts: list[dict[int, GaussianMixture]], by_siz
         lines.append(
             [k, found[0], f"{min(found)} to {max(found)}", area, float(model.aic(rows.X)), float(model.bic(rows.X))]
         )
+    largest = max(by_size)
     note = (
-        f"Full covariances, scikit-learn's defaults; range over {len(starts)} seeds of EM's start. With K = 20 there "
-        "are more parameters than numbers in the table, and the largest likelihoods are those of rows that a component "
-        "has to itself."
+        f"Full covariances, scikit-learn's defaults; range over {len(starts)} seeds of EM's start. K = {largest} has "
+        f"{n_parameters(starts[0][largest]):,.0f} parameters for the {rows.X.size:,} numbers of the table."
     )
     return table("What is found for each number of components", columns, lines, note)

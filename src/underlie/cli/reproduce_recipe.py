@@ -71,8 +71,8 @@ def penalty(gaps: Array) -> Array:
     return np.asarray(gaps[..., 0] + np.sqrt(gaps[..., 1]))
 
 
-def selection_path(log_likelihoods: Array, penalties: Array, sizes: tuple[int, ...], alphas: Array) -> tuple[int, ...]:
-    """Sizes chosen by log-likelihood - alpha * penalty as alpha grows, repetitions left out."""
+def noisy_path(log_likelihoods: Array, penalties: Array, sizes: tuple[int, ...], alphas: Array) -> tuple[int, ...]:
+    """Sizes chosen by log-likelihood - alpha * penalty as alpha grows over a grid, as the paper reads them off."""
     chosen = np.argmax(log_likelihoods[None, :] - alphas[:, None] * penalties[None, :], axis=1)
     path = [sizes[chosen[0]]]
     for i in chosen[1:]:

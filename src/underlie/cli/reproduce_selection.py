@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
+import underlie as ul
 from underlie.cli.progress import Say
 from underlie.cli.reproduce_part import Chapter, mean_and_sd, percent
 from underlie.cli.reproduce_published import ALPHAS, CANDIDATES, FORWARD_DRAWS, SIMULATED_AIC, SIMULATED_PATH
-from underlie.cli.reproduce_recipe import MixtureMoments, fit_sizes, penalty, selection_path
+from underlie.cli.reproduce_recipe import MixtureMoments, fit_sizes, noisy_path, penalty
 from underlie.cli.reproduce_toys import clusters
 from underlie.report.document import Cell, Column, Figure, Table, table
 from underlie.report.images import picture
+from underlie.warnings import DataWarning
 
 Array = NDArray[np.float64]
 
@@ -40,23 +43,22 @@ class PathStudy:
     """(sizes, 2)."""
     exact_by_n: Array
     """(sizes, 2): with divisor n in the data's covariance."""
-
-    def paths(self) -> list[tuple[int, ...]]:
-        """One path per seed."""
-        return [selection_path(self.log_likelihood, row, self.sizes, _ALPHAS) for row in penalty(self.gaps)]
-
-    def exact_path(self) -> tuple[int, ...]:
-        """The path with exact gaps: equal gaps penalise nothing."""
-        # gaps that differ by rounding alone must not decide at large alpha
-        return selection_path(self.log_likelihood, penalty(self.exact).round(6), self.sizes, _ALPHAS)
+    paths: tuple[tuple[int, ...], ...]
+    """One per seed."""
+    exact_path: tuple[int, ...]
+    """Of `underlie.selection_path`, whose gaps are exact."""
+    verdict: str
+    """What it says of the penalties."""
+    chosen: Mapping[str, int]
+    """What criteria without a draw choose."""
 
     def share_with(self, size: int) -> float:
         """Share of seeds whose path visits a size."""
-        return float(np.mean([size in path for path in self.paths()]))
+        return float(np.mean([size in path for path in self.paths]))
 
     def share_before_one(self, size: int) -> float:
         """Share of seeds in which a size is the last before the path ends at one component."""
-        return float(np.mean([before_one(path) == size for path in self.paths()]))
+        return float(np.mean([before_one(path) == size for path in self.paths]))
 
 
 def before_one(path: tuple[int, ...]) -> int:
@@ -68,12 +70,22 @@ def study_paths(models: Mapping[int, GaussianMixture], X: Array, n_seeds: int, s
     """Gaps of fitted mixtures on their own rows, exact and as the paper estimates them."""
     rng = np.random.default_rng(seed)
     moments = [MixtureMoments.of(model, X) for model in models.values()]
+    gaps = np.stack([m.forward_gaps(FORWARD_DRAWS, n_seeds, rng) for m in moments], axis=1)
+    sizes, likelihood = tuple(models), np.array([model.score(X) for model in models.values()])
+    with warnings.catch_warnings():
+        # that the penalty is flat is what the page is about; it quotes the message
+        warnings.simplefilter("ignore", DataWarning)
+        exact = ul.selection_path({str(k): model for k, model in models.items()}, X, ALPHAS)
     return PathStudy(
-        tuple(models),
-        np.array([model.score(X) for model in models.values()]),
-        np.stack([m.forward_gaps(FORWARD_DRAWS, n_seeds, rng) for m in moments], axis=1),
+        sizes,
+        likelihood,
+        gaps,
         np.array([m.gap() for m in moments]),
         np.array([MixtureMoments.of(model, X, unbiased=False).gap() for model in models.values()]),
+        tuple(noisy_path(likelihood, row, sizes, _ALPHAS) for row in penalty(gaps)),
+        tuple(int(name) for name in exact.path.index),
+        "; ".join(exact.flat.values()) or "no criterion is flat",
+        {name.upper(): int(exact.best(name)) for name in ("aic", "bic", "icl")},
     )
 
 
@@ -86,39 +98,29 @@ def selection_chapter(seed: int, quick: bool, say: Say) -> Chapter:
     models = fit_sizes(X, sizes, seed)
     say("selection path: drawing")
     study = study_paths(models, X, n_seeds, seed)
-    chosen = {
-        "AIC": min(models, key=lambda k: models[k].aic(X)),
-        "BIC": min(models, key=lambda k: models[k].bic(X)),
-        "ICL": min(models, key=lambda k: icl(models[k], X)),
-    }
-    exact = study.exact_path()
+    exact = study.exact_path
+    others = [_share(study, (sizes[-1], k, 1)) for k in sizes[1:-1] if k != SIMULATED_PATH[1]]
     shown = gap_table(study, "Simulated data, three components: what the penalty is made of")
     conclusion = (
         "the path rests on Monte-Carlo noise. The exact penalty is the same for every K, so the exact path is "
-        f"{said_path(exact)} for every alpha; one component alone has no noise, so the noisy path must end at 1. "
-        f"Printed: {said_path(SIMULATED_PATH)}; over {n_seeds:,} seeds of its own recipe this path comes in "
-        f"{percent(_share(study, SIMULATED_PATH))}, and K = 3 is the last before 1 in "
-        f"{percent(study.share_before_one(3))}. BIC chooses {chosen['BIC']} and ICL {chosen['ICL']} here without a "
-        "draw."
+        f"{said_path(exact)} for every α, and ul.selection_path says of it: “{study.verdict}”. One component alone has "
+        "no noise, so that the noisy path must end at 1 once α is large. "
+        f"Over {n_seeds:,} seeds of its own recipe the printed {said_path(SIMULATED_PATH)} comes in "
+        f"{percent(_share(study, SIMULATED_PATH))}, "
+        f"and the same with another K in place of 3 in {percent(min(others))} to {percent(max(others))}. "
+        f"BIC chooses {study.chosen['BIC']} and ICL {study.chosen['ICL']} here without a draw."
     )
     return Chapter(
         "Selection path of mixtures on simulated data",
         "chooses the number of components K by log-likelihood − α (1MEGA-F + √2MEGA-F) from "
         f"{FORWARD_DRAWS:,} draws of z per mixture, and reads off the path over α: AIC chose {SIMULATED_AIC}, the path "
-        f"went {said_path(SIMULATED_PATH)} (one seed, n not stated; here n = {_ROWS:,}, three clusters).",
-        (shown, path_table(study, chosen, "Paths over Monte-Carlo seeds"), noise_figure(study)),
+        f"went {said_path(SIMULATED_PATH)} (one seed; here n = {_ROWS:,} points of the three clusters).",
+        (shown, path_table(study, "Paths over Monte-Carlo seeds"), noise_figure(study)),
         conclusion,
         shown,
         (("Simulated data: seeds whose path is the printed one", percent(_share(study, SIMULATED_PATH))),),
-        {"exact_path": list(exact), "chosen": chosen, "share_of_printed": _share(study, SIMULATED_PATH)},
+        {"exact_path": list(exact), "chosen": dict(study.chosen), "share_of_printed": _share(study, SIMULATED_PATH)},
     )
-
-
-def icl(model: GaussianMixture, X: Array) -> float:
-    """BIC plus twice the entropy of the assignments (Biernacki, Celeux & Govaert 2000); lower is better."""
-    shares = model.predict_proba(X)
-    entropy = -float(np.sum(shares * np.log(np.maximum(shares, np.finfo(float).tiny))))
-    return float(model.bic(X)) + 2.0 * entropy
 
 
 def said_path(path: tuple[int, ...]) -> str:
@@ -127,7 +129,7 @@ def said_path(path: tuple[int, ...]) -> str:
 
 
 def _share(study: PathStudy, path: tuple[int, ...]) -> float:
-    return float(np.mean([found == path for found in study.paths()]))
+    return float(np.mean([found == path for found in study.paths]))
 
 
 def gap_table(study: PathStudy, caption: str) -> Table:
@@ -135,8 +137,8 @@ def gap_table(study: PathStudy, caption: str) -> Table:
     columns = (
         Column("K", "integer"),
         Column("nats per row", "number", decimals=3),
-        Column("second gap, exact"),
-        Column("with divisor n"),
+        Column("second gap, exact", "number", decimals=5),
+        Column("with divisor n", "number"),
         Column("as the paper estimates it ± sd", "estimate"),
         Column("on the path", "percent", decimals=0),
         Column("last before 1", "percent", decimals=0),
@@ -148,8 +150,8 @@ def gap_table(study: PathStudy, caption: str) -> Table:
             [
                 size,
                 float(study.log_likelihood[j]),
-                f"{study.exact[j, 1]:.5f}",
-                f"{study.exact_by_n[j, 1]:.1e}",
+                float(study.exact[j, 1]),
+                _digits(study.exact_by_n[j, 1]),
                 noisy,
                 study.share_with(size),
                 study.share_before_one(size),
@@ -164,17 +166,22 @@ def gap_table(study: PathStudy, caption: str) -> Table:
     return table(caption, columns, rows, note)
 
 
-def path_table(study: PathStudy, chosen: Mapping[str, int], caption: str) -> Table:
+def _digits(value: float, significant: int = 3) -> float:
+    """As many digits as are worth showing of what is left by rounding and by a floor on variances."""
+    return float(f"{value:.{significant - 1}e}")
+
+
+def path_table(study: PathStudy, caption: str) -> Table:
     """How often each path comes out, and what criteria without chance choose."""
-    paths = study.paths()
+    paths = study.paths
     common = Counter(paths).most_common(_MOST_PATHS)
     rows: list[list[Cell]] = [[said_path(path), count / len(paths)] for path, count in common]
     rest = len(paths) - sum(count for _, count in common)
     rows.append([f"{len(set(paths)) - len(common):,} other paths", rest / len(paths)])
-    without = "; ".join(f"{name} chooses K = {size}" for name, size in chosen.items())
+    without = "; ".join(f"{name} chooses K = {size}" for name, size in study.chosen.items())
     note = (
         f"α from 0 to {ALPHAS[1]:,.0f}; one fit of every K, only the draws of z differ. Exact gaps give "
-        f"{said_path(study.exact_path())}. Without any draw: {without}."
+        f"{said_path(study.exact_path)}. Without any draw: {without}."
     )
     return table(caption, (Column("path"), Column("share of seeds", "percent")), rows, note)
 
