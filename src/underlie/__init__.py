@@ -24,6 +24,8 @@ _PUBLIC = {
     "MomentSums": "underlie.check.gaps.sums",
     "compare": "underlie.check.compare",
     "mmd": "underlie.check.mmd",
+    "fit_mixtures": "underlie.check.mixtures",
+    "selection_path": "underlie.check.selection",
     "survival_metrics": "underlie.check.survival",
     "compare_survival_models": "underlie.check.survival",
     "policy_value": "underlie.check.decisions",

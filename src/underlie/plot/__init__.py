@@ -11,6 +11,7 @@ from underlie.plot.gaps import gap_heatmap
 from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
+from underlie.plot.selection import mixture_criteria, selection_path
 from underlie.plot.spectrum import scree
 from underlie.plot.survival import survival_calibration, survival_curves
 from underlie.plot.survival_scores import survival_boxplots
@@ -26,11 +27,13 @@ __all__ = [
     "imputation",
     "latent",
     "latent_and_grid",
+    "mixture_criteria",
     "policy_values",
     "predicted_benefit",
     "samples",
     "samples_means_sds",
     "scree",
+    "selection_path",
     "survival_boxplots",
     "survival_calibration",
     "survival_curves",
