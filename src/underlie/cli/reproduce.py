@@ -58,13 +58,14 @@ _QUICK = Alert(
 
 @dataclass(frozen=True)
 class _Made:
-    """A chapter that was made, or why it was not, with warnings on the way and the seconds that it took."""
+    """A chapter that was made, or why it was not, with warnings on the way and the time that it took."""
 
     name: str
     chapter: Chapter | None
     missing: str
     warned: tuple[str, ...]
     seconds: float
+    processor_seconds: float
 
 
 def reproduce_mega(
@@ -121,6 +122,7 @@ def _make_all(seed: int, quick: bool, jobs: int, say: Say) -> Iterator[_Made]:
         for name in order:
             yield _make(name, seed, quick, say)
         return
+    say(f"{len(order)} parts, {jobs} at a time: {', '.join(order)}")
     # Fresh processes: a fork of one that has used torch's threads may hang.
     with ProcessPoolExecutor(min(jobs, len(order)), mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(_make, name, seed, quick, silent): name for name in order}
@@ -136,22 +138,25 @@ def _make_all(seed: int, quick: bool, jobs: int, say: Say) -> Iterator[_Made]:
 
 
 def _make(name: str, seed: int, quick: bool, say: Say) -> _Made:
-    """One part on one thread, so that its time does not depend on what runs beside it."""
+    """One part on one thread, so that parts side by side do not compete for processors."""
     import torch
     from threadpoolctl import threadpool_limits
 
     mpl.use("Agg")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
+    chapter: Chapter | None = None
+    missing, warned = "", list[str]()
     try:
         with threadpool_limits(1):
             chapter, warned = recorded(partial(_MEGA[name], seed, quick, say))
     except FetchError as error:
-        return _Made(name, None, str(error), (), time.perf_counter() - begun)
+        missing = str(error)
     finally:
         torch.set_num_threads(threads)
-    return _Made(name, chapter, "", tuple(warned), time.perf_counter() - begun)
+    took = time.perf_counter() - begun, time.process_time() - used
+    return _Made(name, chapter, missing, tuple(warned), *took)
 
 
 # ---------------------------------------------------------------------------------------------------------------- page
@@ -169,6 +174,7 @@ def _report(made: Sequence[_Made], quick: bool, jobs: int, record: dict[str, obj
         facts={
             "jobs": jobs,
             "seconds": {part.name: part.seconds for part in made},
+            "processor_seconds": {part.name: part.processor_seconds for part in made},
             "left_out": {part.name: part.missing for part in made if part.chapter is None},
             **{part.name: part.chapter.facts for part in made if part.chapter is not None},
         },
@@ -188,7 +194,7 @@ def _alerts(made: Sequence[_Made], quick: bool) -> Iterator[Alert]:
 def _section(part: _Made) -> Section:
     if part.chapter is None:
         return Section(part.name, (f"Left out: {part.missing}",))
-    return part.chapter.section(part.seconds)
+    return part.chapter.section(part.seconds, part.processor_seconds)
 
 
 def _sentence(text: str) -> str:

@@ -27,9 +27,9 @@ class Chapter:
     headline: tuple[tuple[str, str], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def section(self, seconds: float) -> Section:
-        """As a section of the page, with the time that it took."""
-        took = f"This part took {seconds:,.0f} s on one thread."
+    def section(self, seconds: float, processor_seconds: float) -> Section:
+        """As a section of the page, with the time that it took; a busy machine takes longer."""
+        took = f"This part took {seconds:,.0f} s, {processor_seconds:,.0f} s of them on a processor, by one thread."
         paper, conclusion = f"The paper: {self.did}", f"Conclusion: {self.conclusion}"
         return Section(self.heading, (paper, *self.blocks, conclusion, took))
 

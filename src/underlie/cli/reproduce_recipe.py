@@ -9,7 +9,6 @@ cost no more than one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +80,6 @@ def noisy_path(log_likelihoods: Array, penalties: Array, sizes: tuple[int, ...],
     return tuple(path)
 
 
-def fit_sizes(X: Array, sizes: tuple[int, ...], seed: int, **settings: Any) -> dict[int, GaussianMixture]:
+def fit_sizes(X: Array, sizes: tuple[int, ...], seed: int) -> dict[int, GaussianMixture]:
     """Full-covariance mixtures as the paper's scripts fit them: scikit-learn's defaults, one start."""
-    return {k: GaussianMixture(k, random_state=seed, **settings).fit(X) for k in sizes}
+    return {k: GaussianMixture(k, random_state=seed).fit(X) for k in sizes}
