@@ -15,7 +15,7 @@ from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.utils.validation import check_is_fitted
@@ -144,7 +144,8 @@ class _Native:
 
     def numeric(self, X: object) -> Array:
         if self._encoder is not None:
-            return np.asarray(self._encoder.numeric(X), dtype=float)
+            covariates = getattr(self._model, "covariates", None)  # of models in which treatments stand beside them
+            return np.asarray(self._encoder.numeric(X if covariates is None else covariates(X)), dtype=float)
         return numeric_matrix(X, self.names, type(self._model).__name__)
 
     def gaussians(self) -> Gaussians | None:
@@ -184,9 +185,15 @@ class _Native:
                 f"{type(self._model).__name__} has no sample(n, random_state), which this needs: without it there are "
                 "no orders above 2 for a model of exact_moments() alone, no function of x and no refit"
             )
-        return self.numeric(self._model.sample(n, random_state=seed))
+        rows = self._model.sample(n, random_state=seed)
+        return self.numeric(rows[0] if isinstance(rows, tuple) else rows)  # some give outcomes beside them
 
     def refit(self, values: Array, seed: int) -> MomentModel:
+        if is_classifier(self._model) or hasattr(self._model, "covariates"):
+            raise TypeError(
+                f"refit=True is not possible for {type(self._model).__name__}, which is fitted to outcomes too; leave "
+                "refit out and judge it on rows that it has not seen"
+            )
         if self._encoder is None:
             return _view(_fitted_again(self._model, values, seed))
         if hasattr(self._model, "gaussian_components"):  # sees only numbers: columns of kinds are done with

@@ -691,6 +691,20 @@ class SurvivalVAE(LatentVariableModel):
         generator = torch.Generator(self._predictor.device).manual_seed(int(seed))
         return sample(self, checked_count(n, "n"), generator)
 
+    def covariates(self, X: Any) -> Any:
+        """The columns of X that p(x | z) describes: all but the treatments.
+
+        Parameters
+        ----------
+        X : like the data of `fit`, n rows
+
+        Returns
+        -------
+        Like X, without the treatments.
+        """
+        check_is_fitted(self)
+        return self._rows.covariate_table(X)
+
     def score_samples(self, X: Any, y: Any = None) -> Floats:
         """Predictive log-likelihood log p(y | x, t) of each patient, in nats on the scale of y.
 
