@@ -266,7 +266,8 @@ def _table(judged: dict[_Kind, list[_Judged]], bench: _Bench) -> Table:
         f"{floor.corrected:.1f} ± {floor.se:.1f}. The network of the features names "
         f"{100 * bench.network.accuracy(bench.digits.test, bench.digits.test_label):.1f} % of held-out digits right. "
         "With the penalty a model is trained on the gap of its training images; the gap shown is that of held-out "
-        "ones. Bound: of the rows that training held out. Paper: FID with Inception features, on another scale."
+        "ones. Bound: of the rows that training held out. Seconds: elapsed. "
+        "Paper: FID with Inception features, on another scale."
     )
     return table("Fours: ours beside the paper's", columns, rows, note)
 

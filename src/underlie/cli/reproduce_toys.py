@@ -247,15 +247,16 @@ class _Rebuilt:
             Column("printed: first, second"),
             Column("right recipe, 99 % below"),
             Column("faulty recipe: range"),
-            Column("the fault"),
+            Column("the fault, as we read the script"),
         )
         note = (
             f"First gap, and square root of the second gap as printed. Right recipe: {_DRAWS:,} draws of z with the "
             f"fitted weights, {self._effort.n_seeds:,} seeds on each of {max(5, self._effort.n_sets)} data sets; 99 % "
             "of its values are below the numbers given. Faulty recipe: smallest to largest value over data "
-            "sets. Right for the beta-VAE: the largest of our trained ones."
+            "sets. Right for the beta-VAE: the largest of our trained ones. The ranges of "
+            "GMM-3 are wide, so that their agreement says little."
         )
-        return table("Printed rows, the right recipe, and the fault that gives them", columns, self._rows, note)
+        return table("Printed rows, the right recipe, and a fault of the script", columns, self._rows, note)
 
     def _add_mixture(self, where: str, model: str, key: str, fits: list[MixtureMoments], seed: int) -> None:
         rng = np.random.default_rng(seed)
