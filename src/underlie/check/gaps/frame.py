@@ -41,7 +41,10 @@ class Frame:
 
     def rows(self, x: Array, centre: Array) -> Array:
         """Rows (n, P) as the moments see them; `centre` is the mean that they are taken about if centred."""
-        return (x - (centre if self.centred else self.shift)) / self.scale
+        centre = centre if self.centred else self.shift
+        if centre.any():
+            x = x - centre
+        return x / self.scale if (self.scale != 1.0).any() else x
 
     def gap(self, data: Sequence[Array], counts: Sequence[Array], model: Sequence[Array]) -> list[Array]:
         """Data minus model, degree by degree, from moments about the reference point; `counts` are rows per entry."""

@@ -44,6 +44,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.central[0])
 
+    @property
+    def is_points(self) -> bool:
+        """Whether these are vectors, not distributions."""
+        return len(self.central) == 1
+
     def columns(self, some: slice | NDArray[np.intp]) -> Block:
         """Some of the columns."""
         return Block([one[:, some] for one in self.central], ())
@@ -59,9 +64,9 @@ class Block:
         if len(rest) > 0:
             raw.append(rest[0] + m**2)
         if len(rest) > 1:
-            raw.append(rest[1] + 3 * m * rest[0] + m**3)
+            raw.append(rest[1] + m * (3 * rest[0] + m**2))
         if len(rest) > 2:
-            raw.append(rest[2] + 4 * m * rest[1] + 6 * m**2 * rest[0] + m**4)
+            raw.append(rest[2] + 4 * m * rest[1] + m**2 * (6 * rest[0] + m**2))
         return raw
 
 
@@ -87,11 +92,21 @@ def kernels(a: Block, b: Block, order: int, categories: Sequence[Category]) -> l
         independent = np.setdiff1d(np.arange(a.central[0].shape[1]), np.concatenate([c.columns for c in categories]))
     cumulants = _sums_of_products(a, b, order, independent)
     for number, category in enumerate(categories):
-        moments = [
-            a.probabilities[number] @ category.products**k @ b.probabilities[number].T for k in range(1, order + 1)
-        ]
+        moments = [_of_category(a, b, number, category.products, k) for k in range(1, order + 1)]
         cumulants = [c + extra for c, extra in zip(cumulants, _cumulants_of(moments), strict=True)]
     return _moments_of(cumulants)
+
+
+def _of_category(a: Block, b: Block, number: int, products: Array, k: int) -> Array:
+    """E[(x'y)^k] over the indicators of one category: of points, such as rows and their mean, and of draws."""
+    x, y = a.probabilities[number], b.probabilities[number].T
+    if a.is_points and b.is_points:
+        return np.asarray((x @ products @ y) ** k)
+    if a.is_points:
+        return np.asarray((x @ products) ** k @ y)
+    if b.is_points:
+        return np.asarray(x @ (products @ y) ** k)
+    return np.asarray(x @ products**k @ y)
 
 
 def _sums_of_products(a: Block, b: Block, order: int, independent: NDArray[np.intp] | None) -> list[Array]:
@@ -108,22 +123,31 @@ def _sums_of_products(a: Block, b: Block, order: int, independent: NDArray[np.in
 
 def _of_columns(a: Block, b: Block, order: int) -> Iterator[Array]:
     """Cumulants of x'y over these columns, as many as are not zero."""
-    if len(a.central) == 1 and len(b.central) == 1:
+    if a.is_points and b.is_points:
         yield a.central[0] @ b.central[0].T
-    elif len(a.central) == 1:
-        yield from (a.central[0] ** (k + 1) @ one.T for k, one in enumerate(b.cumulants()[:order]))
-    elif len(b.central) == 1:
-        yield from (one @ (b.central[0] ** (k + 1)).T for k, one in enumerate(a.cumulants()[:order]))
+    elif a.is_points:
+        yield from (power @ one.T for power, one in zip(_powers(a.central[0], order), b.cumulants(), strict=False))
+    elif b.is_points:
+        yield from (one @ power.T for power, one in zip(_powers(b.central[0], order), a.cumulants(), strict=False))
     else:  # of a product of independent variables, from the raw moments of both
         x, y = a.raw(), b.raw()
+        u, v = _powers(x[0], order), _powers(y[0], order)
         yield x[0] @ y[0].T
         if order >= 2:
-            yield x[1] @ y[1].T - x[0] ** 2 @ (y[0] ** 2).T
+            yield x[1] @ y[1].T - u[1] @ v[1].T
         if order >= 3:
-            yield x[2] @ y[2].T - 3 * (x[0] * x[1]) @ (y[0] * y[1]).T + 2 * x[0] ** 3 @ (y[0] ** 3).T
+            yield x[2] @ y[2].T - 3 * (x[0] * x[1]) @ (y[0] * y[1]).T + 2 * u[2] @ v[2].T
         if order >= 4:
             fourth = x[3] @ y[3].T - 4 * (x[0] * x[2]) @ (y[0] * y[2]).T - 3 * x[1] ** 2 @ (y[1] ** 2).T
-            yield fourth + 12 * (x[0] ** 2 * x[1]) @ (y[0] ** 2 * y[1]).T - 6 * x[0] ** 4 @ (y[0] ** 4).T
+            yield fourth + 12 * (u[1] * x[1]) @ (v[1] * y[1]).T - 6 * u[3] @ v[3].T
+
+
+def _powers(x: Array, order: int) -> list[Array]:
+    """x, x^2, ..., by products, which are much faster than powers."""
+    out = [x]
+    while len(out) < order:
+        out.append(out[-1] * x)
+    return out
 
 
 def _moments_of(cumulants: Sequence[Array]) -> list[Array]:
@@ -307,7 +331,9 @@ class GramForm:
         """A batch of draws known by their moments."""
         central = conditional(self.view, latent, order)
         mean = self.frame.rows(central[0], self.model_centre)
-        rest = [one / self.frame.scale**k for k, one in enumerate(central[1:], start=2)]
+        rest = list(central[1:])
+        if (self.frame.scale != 1.0).any():
+            rest = [one / self.frame.scale**k for k, one in enumerate(rest, start=2)]
         return Block([mean, *rest], [central[0][:, group] for group in self.view.exclusive_groups])
 
 

@@ -83,7 +83,7 @@ def drawn_gaps(
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 again = view.refit(values, integer_seed(rng))
             estimate = model_moments(again, frame.reference, order, n_draws, rng).mean()
-        gaps.append(frame.gap(*available_means(values - frame.reference, order), estimate))
+        gaps.append(_frame_of(values, frame).gap(*available_means(values - frame.reference, order), estimate))
     draws = [np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)]
     if size < n:
         centre = [np.zeros(d.shape[1]) if model.exact else d.mean(axis=0) for d in draws]
@@ -102,8 +102,17 @@ def permuted_gaps(
         mixed = rng.permutation(pool)
         first = available_means(mixed[: len(data)], order)
         second = available_means(mixed[len(data) :], order)
-        gaps.append(frame.gap(*first, second[0]))
+        own = _frame_of(mixed[: len(data)] + frame.reference, frame)
+        gaps.append(own.gap(*first, second[0]))
     return NullGaps([np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)])
+
+
+def _frame_of(values: Array, frame: Frame) -> Frame:
+    """The frame of these rows: standardised by themselves, as the data are."""
+    if not frame.standardized:
+        return frame
+    mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
+    return Frame.of(mean, spread, frame.reference, standardize=True, centred=frame.centred, unbiased=frame.unbiased)
 
 
 def p_value(observed: float, drawn: Array) -> float:
@@ -143,7 +152,7 @@ def spectrum_norms(
     if not len(weights):
         return np.zeros(size)
     weights *= floor**2 / weights.sum()
-    return np.sqrt(np.array([weights @ rng.chisquare(1, len(weights)) for _ in range(size)]))
+    return np.sqrt(np.array([weights @ rng.standard_normal(len(weights)) ** 2 for _ in range(size)]))
 
 
 def terms_kernel(products: Array, order: int, *, centred: bool) -> Array:
