@@ -24,6 +24,7 @@ from underlie.check.gaps.gaussians import Covariance, Full, Gaussians, LowRank
 from underlie.check.matrices import numeric_matrix
 from underlie.check.seeds import integer_seed
 from underlie.data.schema import Schema
+from underlie.data.tables import library_of
 
 Array = NDArray[np.float64]
 
@@ -84,6 +85,10 @@ def moment_model(model: object) -> MomentModel:
 
 @singledispatch
 def _view(model: object) -> MomentModel:
+    if library_of(model) is not None:
+        raise TypeError(
+            "model: a table was given; for draws from a model pass an array (m, P), such as table.to_numpy()"
+        )
     exact = hasattr(model, "exact_moments")
     forward = hasattr(model, "moments") and hasattr(model, "sample_latent")
     if isinstance(model, type) or not (exact or forward or hasattr(model, "sample")):
@@ -189,7 +194,8 @@ class _Native:
         return self.numeric(rows[0] if isinstance(rows, tuple) else rows)  # some give outcomes beside them
 
     def refit(self, values: Array, seed: int) -> MomentModel:
-        if is_classifier(self._model) or hasattr(self._model, "covariates"):
+        outcomes = isinstance(self._model, BaseEstimator) and is_classifier(self._model)
+        if outcomes or hasattr(self._model, "covariates"):
             raise TypeError(
                 f"refit=True is not possible for {type(self._model).__name__}, which is fitted to outcomes too; leave "
                 "refit out and judge it on rows that it has not seen"
@@ -267,10 +273,11 @@ class _Draws:
 @_view.register
 def _(model: np.ndarray) -> MomentModel:
     values = np.asarray(model, dtype=float)
-    if values.ndim < 2 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(
-            f"model: an array of draws needs at least 2 rows, columns, and finite values; got shape {values.shape}"
-        )
+    if values.ndim < 2 or len(values) < 2:
+        raise ValueError(f"model: an array of draws needs at least 2 rows, and columns; got shape {values.shape}")
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
+        raise ValueError(f"model: row {row} of the array of draws is not finite; drop such rows or mend them")
     return _Draws(values.reshape(len(values), -1))
 
 

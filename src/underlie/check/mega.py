@@ -19,6 +19,8 @@ from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, d
 from underlie.check.gaps.request import (
     MOST_ENTRIES,
     check_entries,
+    check_finite,
+    check_function,
     check_gram,
     check_identified,
     check_refit,
@@ -189,6 +191,7 @@ def mega(
     if refit:
         check_refit(view, n_bootstrap, function)
     if function is not None:
+        check_function(function)
         view = FunctionOf(view, function)
     sums = X if isinstance(X, MomentSums) else None
     rows = None if sums is not None else Rows(view, X)
@@ -206,6 +209,7 @@ def mega(
     else:
         check_entries(len(mean), order)
         found, drawn, null = _by_entries(view, rows, sums, frame, order, norm, m, n_bootstrap, refit, rng)
+    check_finite(found)
     return MegaResult(
         orders=found,
         exact=drawn == 0,

@@ -20,7 +20,7 @@ def schatten_exponent(norm: Norm) -> float:
     ValueError
         When `norm` is neither one of the three names nor a number of at least 1.
     """
-    if isinstance(norm, str):
+    if isinstance(norm, str) or norm is None:
         if norm not in _SCHATTEN:
             raise ValueError(f"norm={norm!r} is not known; use 'fro', 'op', 'nuc' or a Schatten exponent of at least 1")
         return _SCHATTEN[norm]

@@ -81,7 +81,7 @@ def drawn_gaps(
         if refit:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                again = view.refit(values, integer_seed(rng))
+                again = _refitted(view, values, integer_seed(rng))
             estimate = model_moments(again, frame.reference, order, n_draws, rng).mean()
         gaps.append(_frame_of(values, frame).gap(*available_means(values - frame.reference, order), estimate))
     draws = [np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)]
@@ -90,6 +90,17 @@ def drawn_gaps(
         shrink = np.sqrt(size / n)
         draws = [(c + shrink * (d - c)).astype(np.float32) for c, d in zip(centre, draws, strict=True)]
     return NullGaps(draws)
+
+
+def _refitted(view: MomentModel, values: Array, seed: int) -> MomentModel:
+    try:
+        return view.refit(values, seed)
+    except ValueError as error:
+        cells = ", with the missing cells of X" if np.isnan(values).any() else ""
+        raise ValueError(
+            f"refit=True: the model cannot be fitted to a data set drawn from it{cells}; use refit=False, which is "
+            f"conservative. It says: {error}"
+        ) from error
 
 
 def permuted_gaps(
@@ -115,9 +126,9 @@ def _frame_of(values: Array, frame: Frame) -> Frame:
     return Frame.of(mean, spread, frame.reference, standardize=True, centred=frame.centred, unbiased=frame.unbiased)
 
 
-def p_value(observed: float, drawn: Array) -> float:
-    """(1 + #{drawn >= observed}) / (1 + B); ties within rounding count as reached."""
-    return float((1 + np.sum(drawn >= observed * (1 - 1e-6))) / (1 + len(drawn)))
+def p_value(observed: float, drawn: Array, rounding: float = 0.0) -> float:
+    """(1 + #{drawn >= observed}) / (1 + B); ties within `rounding` count as reached, and within the digits kept."""
+    return float((1 + np.sum(drawn >= observed * (1 - 1e-6) - rounding)) / (1 + len(drawn)))
 
 
 def bootstrap_cost(n: int, width: int, order: int) -> float:

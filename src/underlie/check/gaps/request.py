@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from underlie.check.adapters import MomentModel
 from underlie.check.gaps.monomials import monomials, n_monomials
+from underlie.check.gaps.result import OrderGap
 from underlie.check.gaps.sums import MomentSums
 from underlie.check.norms import Norm, schatten_exponent
 
@@ -58,6 +59,33 @@ def check_refit(view: MomentModel, n_bootstrap: int, function: Callable[..., Any
         raise ValueError("refit=True needs a model that can be fitted, but model is an array of draws; use refit=False")
     if not view.can_sample:
         raise ValueError("refit=True needs data sets drawn from the model, but it has no sample(n, random_state)")
+
+
+def check_function(function: object) -> None:
+    """Refuse what cannot be called.
+
+    Raises
+    ------
+    TypeError
+        When that is so.
+    """
+    if not callable(function):
+        raise TypeError(f"function={function!r}: give a callable from rows (n, P) to (n, G), such as np.log")
+
+
+def check_finite(found: Mapping[int, OrderGap]) -> None:
+    """Refuse gaps that are too large for numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the order.
+    """
+    for order, one in found.items():
+        if not np.isfinite(one.value):
+            raise ValueError(
+                f"the moments of order {order} are too large for numbers; use standardize=True, or a lower order"
+            )
 
 
 def check_gram(norm: Norm, refit: bool, n_entries: int) -> None:

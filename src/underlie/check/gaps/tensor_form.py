@@ -73,7 +73,7 @@ class TensorForm:
                 se=se,
                 mc_se=mc_se,
                 floor=floor,
-                p_value=p_value(value, null_norms[order]) if order in null_norms else None,
+                p_value=p_value(value, null_norms[order], self._rounding(shape)) if order in null_norms else None,
                 entries=gap,
                 noise_entries=noise,
                 largest=None if null is None else null.largest(order),
@@ -89,6 +89,10 @@ class TensorForm:
         """NaN where the norm is no sum over the entries."""
         by_entries = schatten_exponent(self.norm) == 2.0 or shape.order == 1
         return entries_norm(shape, noise, "fro") if by_entries else float("nan")
+
+    def _rounding(self, shape: Monomials) -> float:
+        """A gap this small is 0: a fit by maximum likelihood matches some moments up to rounding."""
+        return 0.0 if self.rows is None else 1e-8 * entries_norm(shape, self._noise[shape.order - 1], "fro")
 
     @cached_property
     def _noise(self) -> list[Array]:
