@@ -48,13 +48,13 @@ def through_draws(model: object) -> SimpleNamespace:
 def test_ppca_exact_agrees_with_its_draws(standardize: bool) -> None:
     """14 entries within 4.5 sd of the Monte-Carlo noise: false alarm 1e-4."""
     model = ul.ProbabilisticPCA(2).fit(IRIS)
-    exact = ul.mega(model, IRIS + 1.0, standardize=standardize)
-    drawn = ul.mega(through_draws(model), IRIS + 1.0, standardize=standardize, random_state=0)
-    noise = np.sqrt(np.maximum(drawn.gap_noise**2 - exact.gap_noise**2, 0))
+    exact = ul.mega(model, IRIS + 1.0, standardize=standardize, n_bootstrap=0)
+    drawn = ul.mega(through_draws(model), IRIS + 1.0, standardize=standardize, n_bootstrap=0, random_state=0)
+    noise = np.sqrt(np.maximum(drawn.orders[2].noise ** 2 - exact.orders[2].noise ** 2, 0))
     assert exact.exact
     assert not drawn.exact
     assert (np.abs(drawn.gap - exact.gap) <= 4.5 * noise + 1e-9).all()
-    assert abs(drawn.second - exact.second) < 4 * drawn.second_se
+    assert abs(drawn.second - exact.second) < 4 * drawn.orders[2].mc_se
 
 
 def test_ppca_scores_what_scikit_learn_s_pca_scores() -> None:
@@ -82,11 +82,11 @@ def test_a_vae_scores_its_floor_on_its_own_samples() -> None:
     """
     model = vae(patients(), max_epochs=5)
     rows = model.sample(4000, random_state=1)
-    result = ul.mega(model, rows, standardize=True, random_state=2)
-    assert (np.abs(result.gap_first) < 4.5 * result.gap_first_noise).all()
-    assert (np.abs(result.gap) < 4.5 * result.gap_noise + 2 / len(rows)).all()
+    result = ul.mega(model, rows, standardize=True, n_bootstrap=0, random_state=2)
+    assert (np.abs(result.gap_first) < 4.5 * result.orders[1].noise).all()
+    assert (np.abs(result.gap) < 4.5 * result.orders[2].noise + 2 / len(rows)).all()
     assert result.second < 2.5 * result.floor
-    wrong = ul.mega(model, patients(), standardize=True, random_state=2)
+    wrong = ul.mega(model, patients(), standardize=True, n_bootstrap=0, random_state=2)
     assert wrong.n == 300
 
 
