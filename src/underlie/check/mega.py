@@ -18,6 +18,7 @@ from underlie.check.gaps.monomials import monomials, n_monomials
 from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, drawn_gaps, permuted_gaps, spectrum_norms
 from underlie.check.gaps.request import (
     MOST_ENTRIES,
+    Request,
     check_entries,
     check_finite,
     check_function,
@@ -204,15 +205,15 @@ def mega(
     if form == "auto":
         fits = all(n_monomials(len(mean), k) <= MOST_ENTRIES for k in range(1, order + 1))
         form = "tensor" if fits or sums is not None else "gram"
-    m = _DRAWS[form] if n_draws == "auto" else n_draws
+    asked = Request(order, norm, _DRAWS[form] if n_draws == "auto" else n_draws, n_bootstrap, refit, rng)
     if form == "gram":
         if rows is None:
             raise ValueError('form="gram" needs the rows, but X holds sums over them; use form="tensor"')
         check_gram(norm, refit, n_monomials(len(mean), order))
-        found, drawn, null = _by_inner_products(view, rows, frame, mean, order, m, n_bootstrap, rng)
+        found, drawn, null = _by_inner_products(view, rows, frame, mean, asked)
     else:
         check_entries(len(mean), order)
-        found, drawn, null = _by_entries(view, rows, sums, frame, order, norm, m, n_bootstrap, refit, rng)
+        found, drawn, null = _by_entries(view, rows, sums, frame, asked)
     check_finite(found)
     return MegaResult(
         orders=found,
@@ -252,18 +253,12 @@ def _scale_of_data(
 
 
 def _by_inner_products(
-    view: MomentModel,
-    rows: Rows,
-    frame: Frame,
-    mean: Array,
-    order: int,
-    n_draws: int,
-    n_bootstrap: int,
-    rng: np.random.Generator,
+    view: MomentModel, rows: Rows, frame: Frame, mean: Array, asked: Request
 ) -> tuple[dict[int, OrderGap], int, str]:
     """Gaps in the Gram form, number of draws, and what the p-values rest on."""
+    rng, p_values = asked.rng, asked.n_bootstrap > 0
     mixture = view.gaussians()
-    latents = [] if mixture is not None else draw_batches(view, n_draws, rng)
+    latents = [] if mixture is not None else draw_batches(view, asked.n_draws, rng)
     shift = frame.shift
     if frame.centred:
         shift = mixture.mean() if mixture is not None else _mean_of_draws(view, latents)
@@ -275,13 +270,13 @@ def _by_inner_products(
         frame,
         mean,
         shift,
-    ).order_gaps(order, rng, p_values=n_bootstrap > 0)
+    ).order_gaps(asked.order, rng, p_values=p_values)
     if frame.centred:  # the first moment is about a common point always
         common = replace(frame, shift=mean, centred=False)
         moved = None if mixture is None else mixture.transformed(mean, frame.scale)
-        first = GramForm(view, rows, moved, latents, common, mean, mean).order_gaps(1, rng, p_values=n_bootstrap > 0)
+        first = GramForm(view, rows, moved, latents, common, mean, mean).order_gaps(1, rng, p_values=p_values)
         found = found | first
-    return found, sum(map(len, latents)), "spectrum" if n_bootstrap else "none"
+    return found, sum(map(len, latents)), "spectrum" if p_values else "none"
 
 
 def _mean_of_draws(view: MomentModel, latents: list[Any]) -> Array:
@@ -290,32 +285,24 @@ def _mean_of_draws(view: MomentModel, latents: list[Any]) -> Array:
 
 
 def _by_entries(
-    view: MomentModel,
-    rows: Rows | None,
-    sums: MomentSums | None,
-    frame: Frame,
-    order: int,
-    norm: Norm,
-    n_draws: int,
-    n_bootstrap: int,
-    refit: bool,
-    rng: np.random.Generator,
+    view: MomentModel, rows: Rows | None, sums: MomentSums | None, frame: Frame, asked: Request
 ) -> tuple[dict[int, OrderGap], int, str]:
     """Gaps entry by entry, number of draws, and what the p-values rest on."""
+    order, rng = asked.order, asked.rng
     data = sums.about(frame.reference).up_to(order) if sums is not None else None
     if data is None:
         assert rows is not None
         data = rows.sums(frame.reference, order)
     check_identified(data)
-    model = model_moments(view, frame.reference, order, n_draws, rng)
-    seen = TensorForm(view, data, rows, model, frame, norm)
-    how = _null_of(view, data, rows, order, norm, n_bootstrap, refit)
+    model = model_moments(view, frame.reference, order, asked.n_draws, rng)
+    seen = TensorForm(view, data, rows, model, frame, asked.norm)
+    how = _null_of(view, data, rows, asked)
     null: NullGaps | None = None
     norms: dict[int, Array] = {}
     if how == "permutation":
         assert rows is not None
-        pooled = np.concatenate(list(rows.blocks())), np.concatenate(view.latent_batches(n_draws, 1, rng))
-        null = permuted_gaps(*pooled, frame, order, n_bootstrap, rng)
+        pooled = np.concatenate(list(rows.blocks())), np.concatenate(view.latent_batches(asked.n_draws, 1, rng))
+        null = permuted_gaps(*pooled, frame, order, asked.n_bootstrap, rng)
     elif how in ("known", "refitted"):
         missing = None if rows is None or data.complete else rows.missing()
         null = drawn_gaps(
@@ -324,9 +311,9 @@ def _by_entries(
             frame,
             data.n,
             missing,
-            n_bootstrap=n_bootstrap,
-            refit=refit,
-            n_draws=n_draws,
+            n_bootstrap=asked.n_bootstrap,
+            refit=asked.refit,
+            n_draws=asked.n_draws,
             rng=rng,
         )
     elif how == "spectrum":
@@ -337,23 +324,22 @@ def _by_entries(
         }
     if null is not None:
         shapes = {k: monomials(len(frame.scale), k) for k in range(1, order + 1)}
-        norms = {k: entry_norms(shape, null.draws[k - 1], norm) for k, shape in shapes.items()}
-    return seen.order_gaps(null, norms, known=not refit), model.m, how
+        norms = {k: entry_norms(shape, null.draws[k - 1], asked.norm) for k, shape in shapes.items()}
+    return seen.order_gaps(null, norms, known=not asked.refit), model.m, how
 
 
-def _null_of(
-    view: MomentModel, data: MomentSums, rows: Rows | None, order: int, norm: Norm, n_bootstrap: int, refit: bool
-) -> str:
+def _null_of(view: MomentModel, data: MomentSums, rows: Rows | None, asked: Request) -> str:
     """What p-values can rest on here."""
+    order, n_bootstrap = asked.order, asked.n_bootstrap
     if not n_bootstrap or (rows is None and not data.complete):
         return "none"
-    if refit:
+    if asked.refit:
         return "refitted"
     if view.is_sample:
         return "permutation" if rows is not None and data.complete else "none"
     costly = n_bootstrap * bootstrap_cost(data.n, len(data.names), order) > _MOST_BOOTSTRAP_FLOPS
     costly = costly or not bootstrap_fits(n_monomials(len(data.names), order), n_bootstrap)
-    by_spectrum = rows is not None and data.complete and schatten_exponent(norm) == 2.0
+    by_spectrum = rows is not None and data.complete and schatten_exponent(asked.norm) == 2.0
     if by_spectrum and (costly or not view.can_sample):
         return "spectrum"
     return "known" if view.can_sample else "none"

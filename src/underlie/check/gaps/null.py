@@ -26,6 +26,7 @@ from underlie.check.seeds import integer_seed
 Array = NDArray[np.float64]
 _MOST_ROWS = 5000
 _MOST_KEPT = 6 * 10**7
+_ENTRIES_AT_ONCE = 2**16
 
 
 @final
@@ -41,19 +42,26 @@ class NullGaps:
         return np.asarray(self.draws[order - 1].std(axis=0, ddof=1), dtype=float)
 
     def largest(self, order: int) -> Array:
-        """Largest ratio of an entry to its noise in each data set, (B,).
+        """Largest ratio of an entry to its noise in each data set, (B,)."""
+        draws = self.draws[order - 1]
+        least = 1e-12 * float(np.abs(draws).max(initial=0.0))
+        largest = np.zeros(len(draws))
+        for start in range(0, draws.shape[1], _ENTRIES_AT_ONCE):
+            np.maximum(largest, _largest_ratio(draws[:, start : start + _ENTRIES_AT_ONCE], least), out=largest)
+        return largest
 
-        The noise is that of the other data sets, as it is for the observed gap: else the drawn ratios would be tame.
-        """
-        draws = self.draws[order - 1].astype(float)
-        size, noise = len(draws), draws.std(axis=0, ddof=1)
-        known = noise > 1e-12 * np.abs(draws).max(initial=0.0)
-        if not known.any():
-            return np.zeros(size)
-        draws, noise = draws[:, known], noise[known]
-        away = (draws - draws.mean(axis=0)) / noise
-        others = (size - 1 - size / (size - 1) * away**2) / max(size - 2, 1)  # their variance, in units of noise^2
-        return np.asarray(np.abs(draws / noise / np.sqrt(np.maximum(others, 1e-12))).max(axis=1))
+
+def _largest_ratio(draws: NDArray[np.float32], least: float) -> Array:
+    """Largest ratio to the noise among some entries (B, q), those of more noise than `least`: (B,).
+
+    The noise is that of the other data sets, as it is for the observed gap: else the drawn ratios would be tame.
+    """
+    draws, size = draws.astype(float), len(draws)
+    noise = draws.std(axis=0, ddof=1)
+    draws, noise = draws[:, noise > least], noise[noise > least]
+    away = (draws - draws.mean(axis=0)) / noise
+    others = (size - 1 - size / (size - 1) * away**2) / max(size - 2, 1)  # their variance, in units of noise^2
+    return np.asarray(np.abs(draws / noise / np.sqrt(np.maximum(others, 1e-12))).max(axis=1, initial=0.0))
 
 
 def drawn_gaps(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -17,6 +18,19 @@ from underlie.check.norms import Norm, schatten_exponent
 MOST_ENTRIES = 2 * 10**6
 _MOST_ENTRIES_EVER = 5 * 10**7
 _HIGHEST_ORDER = 4
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What of the gaps is asked for, checked; see `underlie.mega`."""
+
+    order: int
+    norm: Norm
+    n_draws: int
+    n_bootstrap: int
+    refit: bool
+    rng: np.random.Generator
 
 
 def check_request(order: Any, norm: Norm, form: str, n_draws: Any, n_bootstrap: Any) -> int:
