@@ -1,8 +1,6 @@
-"""Figures are drawn without a window and closed after each test."""
+"""Figures are drawn without a window."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import matplotlib as mpl
 import pytest
@@ -11,7 +9,7 @@ mpl.use("Agg")
 
 
 @pytest.fixture(autouse=True)
-def _close_figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figure function may open a window."""
     import matplotlib.pyplot as plt
 
@@ -19,5 +17,3 @@ def _close_figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("a figure function called plt.show()")
 
     monkeypatch.setattr(plt, "show", refuse)
-    yield
-    plt.close("all")
