@@ -55,7 +55,8 @@ def compare_on_table(
         frame,
         f"{file.name}: {'held-out' if held_out else 'fitted'} rows, n = {len(test):,}",
         training=not held_out,
-        note="± is the standard error over rows, for differences paired by row. "
+        note="± is the standard error over rows, for differences paired by row. chance: what a right model would show; "
+        "p: share of data sets drawn from the model whose gap is as large. "
         + ("" if is_image else "Gaps are on standardised columns."),
     )
     if not quiet:

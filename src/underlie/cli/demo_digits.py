@@ -54,7 +54,8 @@ def digits_part(seed: int, say: Say) -> Part:
 _NOTE = (
     "Log-likelihood in nats per image, higher is better; ± is the standard error over images, for differences "
     "paired by image. Gaps are Frobenius norms of the difference between data and model in E[x] and E[xx'], lower is "
-    "better; beside them what a right model would show by chance."
+    "better; beside them what a right model would show by chance, and p, the share of data sets drawn from the "
+    "model whose gap is as large."
 )
 
 

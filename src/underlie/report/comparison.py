@@ -19,8 +19,9 @@ def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = Fals
         From :func:`underlie.compare`.
     caption : str
     training : bool
-        Whether the rows are those that the models were fitted to. AIC and BIC are shown only then, for only then do
-        they mean something, and moment gaps only otherwise: on the rows it was fitted to, a model's are too small.
+        Whether the rows are those that the models were fitted to. AIC, BIC and the number of parameters are shown only
+        then, for only then do they mean something, and moment gaps with their p-values only otherwise: on the rows it
+        was fitted to, a model's gaps are too small.
     note : str
         Stands under the table.
 
@@ -41,7 +42,6 @@ def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = Fals
         Column("model"),
         Column("nats per row", "estimate", better="high"),
         Column("to the best", "estimate"),
-        Column("parameters", "integer"),
         *(_CRITERIA if training else _GAPS),
         Column("fit, s", "number", decimals=2),
     ]
@@ -49,7 +49,11 @@ def comparison_table(frame: pd.DataFrame, caption: str, *, training: bool = Fals
     return table(caption, columns, rows, note)
 
 
-_CRITERIA = (Column("AIC", "integer", better="low"), Column("BIC", "integer", better="low"))
+_CRITERIA = (
+    Column("parameters", "integer"),
+    Column("AIC", "integer", better="low"),
+    Column("BIC", "integer", better="low"),
+)
 _GAPS = (
     Column("mean gap", "number", better="low"),
     Column("chance", "number"),
@@ -62,12 +66,15 @@ _GAPS = (
 
 def _row(name: str, row: pd.Series[Any], training: bool) -> list[Cell]:
     best = row["delta_log_likelihood"] == 0
-    shown = ("aic", "bic") if training else tuple(f"mega_{k}{part}" for k in (1, 2) for part in ("", "_floor", "_p"))
+    shown = (
+        ("n_parameters", "aic", "bic")
+        if training
+        else tuple(f"mega_{k}{part}" for k in (1, 2) for part in ("", "_floor", "_p"))
+    )
     return [
         name,
         Estimate(float(row["log_likelihood"]), float(row["log_likelihood_se"])),
         None if best else Estimate(float(row["delta_log_likelihood"]), float(row["delta_se"])),
-        float(row["n_parameters"]),
         *(float(row[name]) for name in shown),
         float(row["fit_time"]),
     ]
