@@ -12,7 +12,7 @@ from underlie.check.adapters import moment_model
 from underlie.check.gaps.result import MegaResult
 from underlie.check.mega import N_BOOTSTRAP, mega
 from underlie.check.mmd import model_mmd
-from underlie.check.scores import mass_columns, n_parameters, row_log_likelihood
+from underlie.check.scores import information_criteria, mass_columns, n_parameters, row_log_likelihood, standard_error
 from underlie.check.seeds import generator, integer_seed
 from underlie.warnings import DataWarning, warn
 
@@ -172,21 +172,15 @@ def _warn_about_units(models: Mapping[str, object]) -> None:
 
 
 def _likelihood_columns(scores: Array, best: Array, parameters: float) -> dict[str, float]:
-    n = len(scores)
     difference = scores - best
     return {
         "log_likelihood": float(scores.mean()),
-        "log_likelihood_se": _standard_error(scores),
+        "log_likelihood_se": standard_error(scores),
         "delta_log_likelihood": float(difference.mean()),
-        "delta_se": _standard_error(difference),
+        "delta_se": standard_error(difference),
         "n_parameters": parameters,
-        "aic": 2 * parameters - 2 * float(scores.sum()),
-        "bic": parameters * float(np.log(n)) - 2 * float(scores.sum()),
+        **information_criteria(parameters, scores),
     }
-
-
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def _gap_columns(result: MegaResult) -> dict[str, float | bool]:

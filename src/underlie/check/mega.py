@@ -15,7 +15,15 @@ from underlie.check.gaps.function import FunctionOf
 from underlie.check.gaps.gram_form import GramForm
 from underlie.check.gaps.model_moments import draw_batches, model_moments, shares_of
 from underlie.check.gaps.monomials import monomials, n_monomials
-from underlie.check.gaps.null import NullGaps, bootstrap_cost, bootstrap_fits, drawn_gaps, permuted_gaps, spectrum_norms
+from underlie.check.gaps.null import (
+    ROWS_OF_SPECTRUM,
+    NullGaps,
+    bootstrap_cost,
+    bootstrap_fits,
+    drawn_gaps,
+    permuted_gaps,
+    spectrum_norms,
+)
 from underlie.check.gaps.request import (
     MOST_ENTRIES,
     Request,
@@ -37,7 +45,6 @@ from underlie.check.seeds import generator
 Array = NDArray[np.float64]
 N_BOOTSTRAP = 199
 _MOST_BOOTSTRAP_FLOPS = 1e11
-_ROWS_OF_SPECTRUM = 1000
 _DRAWS = {"tensor": 8192, "gram": 1024}
 
 
@@ -295,7 +302,7 @@ def _by_entries(
         data = rows.sums(frame.reference, order)
     check_identified(data)
     model = model_moments(view, frame.reference, order, asked.n_draws, rng)
-    seen = TensorForm(view, data, rows, model, frame, asked.norm)
+    seen = TensorForm(data, rows, model, frame, asked.norm)
     how = _null_of(view, data, rows, asked)
     null: NullGaps | None = None
     norms: dict[int, Array] = {}
@@ -318,7 +325,7 @@ def _by_entries(
         )
     elif how == "spectrum":
         assert rows is not None
-        some = frame.rows(rows.some(_ROWS_OF_SPECTRUM, rng), data.mean())
+        some = frame.rows(rows.some(ROWS_OF_SPECTRUM, rng), data.mean())
         norms = {
             k: spectrum_norms(some @ some.T, k, seen.floor(k), rng, centred=frame.centred) for k in range(1, order + 1)
         }

@@ -94,6 +94,17 @@ def mass_columns(model: Any) -> frozenset[str]:
     )
 
 
+def standard_error(values: Array) -> float:
+    """Standard error of the mean over rows; NaN of a single one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def information_criteria(parameters: float, log_likelihood: Array) -> dict[str, float]:
+    """AIC (Akaike 1974) and BIC (Schwarz 1978) from log p of each row, lower is better."""
+    total, n = float(log_likelihood.sum()), len(log_likelihood)
+    return {"aic": 2 * parameters - 2 * total, "bic": parameters * float(np.log(n)) - 2 * total}
+
+
 @singledispatch
 def n_parameters(model: Any) -> float:
     """Number of free parameters, NaN when the model does not state it (``n_parameters_``)."""

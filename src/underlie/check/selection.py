@@ -15,7 +15,7 @@ from underlie.check.adapters import moment_model
 from underlie.check.mega import mega
 from underlie.check.mixtures.criteria import contribution, row_terms
 from underlie.check.mixtures.result import MixtureSelection
-from underlie.check.scores import n_parameters, row_log_likelihood
+from underlie.check.scores import information_criteria, n_parameters, row_log_likelihood, standard_error
 from underlie.check.seeds import generator, integer_seed
 from underlie.warnings import DataWarning, warn
 
@@ -238,11 +238,10 @@ def _table(
     certainty = {name: _log_posterior(model, X) for name, model in named.items()}
     rows = {}
     for name, model in named.items():
-        total, n, k = float(log_density[name].sum()), len(log_density[name]), n_parameters(model)
-        bic = k * np.log(n) - 2 * total
-        row = {"log_likelihood": total / n, "n_parameters": k, "aic": 2 * k - 2 * total, "bic": bic, "icl": np.nan}
+        own, n, k = log_density[name], len(log_density[name]), n_parameters(model)
+        row = {"log_likelihood": float(own.mean()), "n_parameters": k, **information_criteria(k, own), "icl": np.nan}
         if (sure := certainty[name]) is not None:
-            row["icl"] = bic - 2 * float(sure.sum())
+            row["icl"] = row["bic"] - 2 * float(sure.sum())
         rows[name] = {**row, **_gaps(model, X, order, seed)}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "model"
@@ -250,7 +249,7 @@ def _table(
     best = str(table["log_likelihood"].idxmax())
     differences = {name: own - log_density[best] for name, own in log_density.items()}
     table.insert(1, "delta_log_likelihood", [float(d.mean()) for d in differences.values()])
-    table.insert(2, "delta_se", [_se_of_mean(d) for d in differences.values()])
+    table.insert(2, "delta_se", [standard_error(d) for d in differences.values()])
     table.insert(table.columns.get_loc("icl") + 1, "icl_se", np.nan)
     for criterion in ("log_likelihood", "aic", "bic", "icl"):
         terms = {
@@ -262,7 +261,7 @@ def _table(
             continue
         values = table.loc[list(terms), criterion] * (-2.0 * n if criterion == "log_likelihood" else 1.0)
         winner = str(values.idxmin())
-        errors = {name: n * _se_of_mean(own - terms[winner]) for name, own in terms.items()}
+        errors = {name: n * standard_error(own - terms[winner]) for name, own in terms.items()}
         near[criterion] = tuple(
             name for name in terms if name != winner and values[name] - values[winner] <= 2 * errors[name]
         )
@@ -276,10 +275,6 @@ def _log_posterior(model: Any, X: object) -> Array | None:
     if not isinstance(model, GaussianMixture):
         return None
     return row_terms(model, moment_model(model).numeric(X))[1]
-
-
-def _se_of_mean(values: Array) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def _gaps(model: Any, X: object, order: int, seed: int) -> dict[str, Any]:

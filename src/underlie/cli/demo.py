@@ -15,7 +15,7 @@ from underlie.cli.demo_digits import digits_part
 from underlie.cli.demo_part import Part
 from underlie.cli.demo_patients import patients_part
 from underlie.cli.demo_survival import survival_part
-from underlie.cli.errors import BadInput
+from underlie.cli.errors import check_folder
 from underlie.cli.progress import progress, recorded
 from underlie.cli.terminal import print_table
 from underlie.report import Alert, Report, provenance, write_report
@@ -48,8 +48,7 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     Path
         Of the report.
     """
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out} is a file; give a folder")
+    check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +23,12 @@ T = TypeVar("T")
 
 class BadInput(ValueError):
     """What the user gave cannot be used; the message says why and what to do instead."""
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a file where a folder is to be written, before any work."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out} is a file; give a folder")
 
 
 def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from underlie.cli.errors import BadInput
+from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.tables import Table, parse_kinds, read_table
 from underlie.warnings import UnderlieWarning
 
@@ -47,8 +47,7 @@ def fit_table(
 
     started = time.perf_counter()
     rows = read_table(table, array=array, drop=drop)
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out} is a file; give a folder")
+    check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     model, caught = fit_recorded(rows, settings)
     model.save(out / MODEL_FILE)

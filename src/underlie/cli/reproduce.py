@@ -14,7 +14,7 @@ from typing import Final
 import matplotlib as mpl
 import typer
 
-from underlie.cli.errors import BadInput
+from underlie.cli.errors import check_folder
 from underlie.cli.progress import Say, progress, recorded, silent
 from underlie.cli.reproduce_forward import forward_chapter
 from underlie.cli.reproduce_fours import fours_chapter
@@ -93,8 +93,7 @@ def reproduce_mega(
     Path
         Of the report.
     """
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out} is a file; give a folder")
+    check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with progress(quiet) as say:

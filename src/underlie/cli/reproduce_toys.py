@@ -74,7 +74,7 @@ def toys_chapter(seed: int, quick: bool, say: Say) -> Chapter:
 
 _WHAT = (
     f"Ours: {_ROWS:,} new points per data set, mixtures by EM, ul.VAE(2) with beta 1 and 2, every row the mean over "
-    "data sets ± their standard deviation. Gaps of mixtures are exact; of VAEs from stratified draws of z. The floor "
+    "data sets ± their standard deviation. Gaps of mixtures are exact; of VAEs from quasi-random draws of z. The floor "
     "is what a right model would score by chance at this n. "
     "MMD² has a Gaussian kernel with the median distance as bandwidth, between the data and as many samples of the "
     "model (the paper's kernel is a sum of several widths, so its scale is another)."

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from underlie.cli.errors import BadInput
+from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.fit import MODEL_FILE
 from underlie.cli.progress import progress, recorded
 from underlie.cli.survival_advice import (
@@ -52,8 +52,7 @@ def analyse_table(
     from underlie.report import provenance, write_report
 
     started = time.perf_counter()
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out} is a file; give a folder")
+    check_folder(out)
     study = read_study(file, question, kinds=kinds, drop=drop, array=array)
     _require_rows(study, effort)
     # No window is ever shown, and a machine without a display must do.

@@ -14,6 +14,7 @@ from underlie.check.decisions.nuisance import CurvesByLevel, Shares
 from underlie.check.decisions.product_limit import survival_at
 from underlie.check.decisions.ranking import ranked_gains
 from underlie.check.decisions.scores import MIN_CENSORING, MIN_PROPENSITY, Scores, make_scores
+from underlie.check.scores import standard_error
 from underlie.check.seeds import generator
 from underlie.check.survival.curves import SLACK, Interpolation
 from underlie.check.survival.intervals import Estimate, estimate
@@ -248,7 +249,7 @@ def _calibrate(
         groups=pd.DataFrame(groups, index=pd.RangeIndex(1, len(groups) + 1, name="group")),
         overall=pd.DataFrame([overall], index=pd.Index(["all"], name="group")),
         slope=_slope(predicted, effect, level),
-        in_the_large=_coefficient(float(gap.mean()), _standard_error(gap), level),
+        in_the_large=_coefficient(float(gap.mean()), standard_error(gap), level),
         ranking=estimate(gains, level),
         benefit=predicted,
         treated=scores.arms.levels[one],
@@ -277,7 +278,7 @@ def _line(
     ends = [survival_at(Outcome(scores.outcome.event[a], scores.outcome.time[a]), scores.time) for a in arms]
     se = float(np.sqrt(ends[0].variance + ends[1].variance))
     observed = _coefficient(ends[0].value - ends[1].value, se, level)
-    adjusted = _coefficient(float(effect[rows].mean()), _standard_error(effect[rows]), level)
+    adjusted = _coefficient(float(effect[rows].mean()), standard_error(effect[rows]), level)
     return {
         "predicted": float(predicted[rows].mean()),
         "observed": observed.value,
@@ -308,10 +309,6 @@ def _slope(predicted: Array, effect: Array, level: float) -> Coefficient:
 def _coefficient(value: float, se: float, level: float) -> Coefficient:
     half = float(norm.ppf((1 + level) / 2)) * se
     return Coefficient(value, value - half, value + half, se)
-
-
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def _the_two(arms: Arms, treated: object, control: object) -> tuple[int, int]:

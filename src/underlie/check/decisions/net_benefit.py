@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from underlie.check.decisions.arms import read_level, read_time
 from underlie.check.decisions.product_limit import survival_at
+from underlie.check.scores import standard_error
 from underlie.check.survival.curves import SLACK
 from underlie.check.survival.outcomes import Outcome, read_outcome
 
@@ -181,9 +182,9 @@ def decision_curve(
         names=tuple(rows),
         thresholds=grid,
         net_benefit=_over(np.mean, list(rows.values())),
-        se=_over(_standard_error, list(rows.values())),
+        se=_over(standard_error, list(rows.values())),
         over_all=_over(np.mean, gaps),
-        over_all_se=_over(_standard_error, gaps),
+        over_all_se=_over(standard_error, gaps),
         acted=np.array([*acted, [1.0] * len(grid), [0.0] * len(grid)]),
         time=end,
         level=coverage,
@@ -203,10 +204,6 @@ def _scores(acted: NDArray[np.bool_], outcome: Outcome, time: float, threshold: 
     if np.isnan(group.value):
         scores[:] = np.nan
     return scores
-
-
-def _standard_error(scores: Array) -> float:
-    return float(scores.std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else np.nan
 
 
 def _over(statistic: Any, lines: list[list[Array]]) -> Array:

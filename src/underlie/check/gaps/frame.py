@@ -33,11 +33,13 @@ class Frame:
     """Whether the second moment of the data has S with divisor n - 1 in it."""
 
     @classmethod
-    def of(cls, mean: Array, spread: Array, reference: Array, *, standardize: bool, **how: bool) -> Self:
+    def of(
+        cls, mean: Array, spread: Array, reference: Array, *, standardize: bool, centred: bool, unbiased: bool
+    ) -> Self:
         """Frame of data with these means and standard deviations; a constant column keeps its own unit."""
         constant = ~(spread > 8 * np.finfo(float).eps * np.maximum(np.abs(mean), 1e-300))
         scale = np.where(constant, 1.0, spread) if standardize else np.ones_like(mean)
-        return cls(reference, mean if standardize else np.zeros_like(mean), scale, standardize, **how)
+        return cls(reference, mean if standardize else np.zeros_like(mean), scale, standardize, centred, unbiased)
 
     def rows(self, x: Array, centre: Array) -> Array:
         """Rows (n, P) as the moments see them; `centre` is the mean that they are taken about if centred."""

@@ -21,14 +21,13 @@ from underlie.check.adapters import MomentModel
 from underlie.check.gaps.frame import Frame
 from underlie.check.gaps.gaussians import Gaussians
 from underlie.check.gaps.model_moments import conditional, shares_of
-from underlie.check.gaps.null import p_value, spectrum_norms, terms_kernel
+from underlie.check.gaps.null import ROWS_OF_SPECTRUM, p_value, spectrum_norms, terms_kernel
 from underlie.check.gaps.result import OrderGap
 from underlie.check.gaps.rows import Rows
 
 Array = NDArray[np.float64]
 _CELLS_AT_ONCE = 2**24
 _CELLS_OF_PRODUCTS = 2**20
-_ROWS_OF_SPECTRUM = 1000
 
 
 @final
@@ -195,18 +194,18 @@ class GramForm:
 
     def order_gaps(self, order: int, rng: np.random.Generator, *, p_values: bool) -> dict[int, OrderGap]:
         """One result per order."""
-        chosen = np.sort(rng.permutation(len(self.rows))[:_ROWS_OF_SPECTRUM])
+        chosen = np.sort(rng.permutation(len(self.rows))[:ROWS_OF_SPECTRUM])
         among_rows, with_mean, squares, products = self._among_rows(order, chosen)
         with_model, among_model = self._with_model(order), self._among_model(order)
         shares = np.ones(1) if self.mixture is not None else shares_of(self.latents)
         found = {}
         for k in range(1, order + 1):
             inner, cross, among = among_rows[k - 1], with_model[k - 1], among_model[k - 1]
-            weights, mean_weight = self._weights(k)
-            towards_data = weights[0] * inner + mean_weight * with_mean[k - 1]
-            signed = np.append(weights, mean_weight)
+            row_weight, mean_weight = self._weights(k)
+            towards_data = row_weight * inner + mean_weight * with_mean[k - 1]
+            signed = np.append(np.full(len(self.rows), row_weight), mean_weight)
             square = signed @ towards_data - 2 * signed @ cross @ shares + shares @ among @ shares
-            value = float(np.sqrt(max(square, 0.0)))
+            value = float(np.sqrt(max(float(square), 0.0)))
             slopes = (towards_data - cross @ shares)[:-1] / (value or 1.0)
             batch_slopes = (among @ shares - signed @ cross) / (value or 1.0)
             n, n_batches = len(self.rows), len(among)
@@ -233,12 +232,12 @@ class GramForm:
             )
         return found
 
-    def _weights(self, order: int) -> tuple[Array, float]:
-        """Weights of the rows, and of their mean as one more row: S with divisor n - 1 takes both."""
+    def _weights(self, order: int) -> tuple[float, float]:
+        """Weight of each row, and of their mean as one more row: S with divisor n - 1 takes both."""
         n = len(self.rows)
         if order == 2 and self.frame.unbiased and n > 1:
-            return np.full(n, 1 / (n - 1)), -1 / (n - 1)
-        return np.full(n, 1 / n), 0.0
+            return 1 / (n - 1), -1 / (n - 1)
+        return 1 / n, 0.0
 
     def _row_blocks(self, start: int = 0) -> Iterator[tuple[slice, Block]]:
         """All rows from the block that begins at `start` on, and after them their mean."""
@@ -259,10 +258,9 @@ class GramForm:
         return Block([self.frame.rows(values, self.centre)], [values[:, group] for group in groups])
 
     def _categories(self) -> list[Category]:
-        shift = self.centre if self.frame.centred else self.frame.shift
         if self.frame.centred and self.view.exclusive_groups:
             raise ValueError('centred=True with categorical columns needs form="tensor"')
-        return [Category.of(group, shift, self.frame.scale) for group in self.view.exclusive_groups]
+        return [Category.of(group, self.frame.shift, self.frame.scale) for group in self.view.exclusive_groups]
 
     def _among_rows(self, order: int, chosen: NDArray[np.intp]) -> tuple[list[Array], list[Array], list[Array], Array]:
         """Sums over rows of (x'x)^k and values at the data's mean, for each row and the mean: (n + 1,) each.

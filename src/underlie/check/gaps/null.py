@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 _MOST_ROWS = 5000
 _MOST_KEPT = 6 * 10**7
 _ENTRIES_AT_ONCE = 2**16
+#: rows whose kernel matrix stands for the covariance of the terms of all
+ROWS_OF_SPECTRUM = 1000
 
 
 @final

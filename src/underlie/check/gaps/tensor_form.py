@@ -10,7 +10,6 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from underlie.check.adapters import MomentModel
 from underlie.check.gaps.frame import Frame
 from underlie.check.gaps.model_moments import ModelMoments
 from underlie.check.gaps.monomials import Monomials, monomials
@@ -29,7 +28,6 @@ Array = NDArray[np.float64]
 class TensorForm:
     """Data and model seen in one frame."""
 
-    view: MomentModel
     data: MomentSums
     rows: Rows | None
     """None when only sums are at hand."""

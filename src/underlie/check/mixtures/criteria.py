@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
-from underlie.check.scores import n_parameters
+from underlie.check.scores import information_criteria, n_parameters, standard_error
 
 Array = NDArray[np.float64]
 CRITERIA = ("bic", "icl", "aic")
@@ -27,9 +27,8 @@ def _log_joint(model: GaussianMixture, values: Array) -> Array:
 
 def criteria(model: GaussianMixture, log_density: Array, log_posterior: Array) -> dict[str, float]:
     """AIC, BIC and ICL, lower is better, as scikit-learn's; `log_posterior` of the most probable component."""
-    k, total = n_parameters(model), float(log_density.sum())
-    bic = k * float(np.log(len(log_density))) - 2 * total
-    return {"aic": 2 * k - 2 * total, "bic": bic, "icl": bic - 2 * float(log_posterior.sum())}
+    found = information_criteria(n_parameters(model), log_density)
+    return {**found, "icl": found["bic"] - 2 * float(log_posterior.sum())}
 
 
 def contribution(criterion: str, log_density: Array, log_posterior: Array) -> Array:
@@ -39,4 +38,4 @@ def contribution(criterion: str, log_density: Array, log_posterior: Array) -> Ar
 
 def paired_se(one: Array, other: Array) -> float:
     """Standard error of the sum of the differences by row."""
-    return float(np.sqrt(len(one)) * np.std(one - other, ddof=1)) if len(one) > 1 else float("nan")
+    return len(one) * standard_error(one - other)
