@@ -60,7 +60,7 @@ def test_batches_are_even_and_cover_every_row_once(
         assert max(sizes) <= max(batch_size, 3)
         for r in range(2):
             seen = torch.cat([a[r] for a in objective.seen])
-            assert sorted(seen.tolist()) == sorted(run.train_rows[r].tolist())
+            assert sorted(seen.tolist()) == sorted(run.deals[0].train_rows[r].tolist())
 
 
 def test_order_changes_from_epoch_to_epoch_and_between_replicates(
@@ -94,9 +94,9 @@ def test_training_value_is_the_mean_over_the_rows(build: Build, rows: ResidentRo
         return batch.values["x"][:, 0, :, 0] + 0 * sum(p.sum() for p in model.parameters())
 
     run = _Run(build, first_column, rows, settings(learning_rate=0.0, batch_size=40), [1, 2])
-    expected = rows.values["x"][run.train_rows, 0].mean(1)
+    expected = rows.values["x"][run.deals[0].train_rows, 0].mean(1)
     np.testing.assert_allclose(run.epoch(1), expected.numpy(), rtol=1e-5)
-    held_out = rows.values["x"][run.valid_rows, 0].mean(1)
+    held_out = rows.values["x"][run.deals[0].valid_rows, 0].mean(1)
     np.testing.assert_allclose(run._validate(), held_out.numpy(), rtol=1e-5)
 
 

@@ -73,7 +73,7 @@ def test_without_held_out_rows_all_rows_are_learned_from(
     build: Build, rows: ResidentRows, settings: MakeSettings
 ) -> None:
     run = _Run(build, elbo, rows, settings(valid_fraction=0.0), [1])
-    assert sorted(run.train_rows[0].tolist()) == list(range(90))
+    assert sorted(run.deals[0].train_rows[0].tolist()) == list(range(90))
     trained = train(build, elbo, rows, settings(valid_fraction=0.0, max_epochs=7, patience=1), [1])
     assert np.array_equal(trained.history["valid"], trained.history["train"], equal_nan=True)
     assert trained.history["train"].shape == (1, 8)  # patience has no say
@@ -82,9 +82,10 @@ def test_without_held_out_rows_all_rows_are_learned_from(
 def test_held_out_rows_are_never_learned_from(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
     run = _Run(build, elbo, rows, settings(valid_fraction=0.2), [1, 2])
     for r in range(2):
-        assert len(run.valid_rows[r]) == 18
-        assert sorted([*run.train_rows[r].tolist(), *run.valid_rows[r].tolist()]) == list(range(90))
-    assert run.valid_rows[0].tolist() != run.valid_rows[1].tolist()  # each replicate holds out its own
+        assert len(run.deals[0].valid_rows[r]) == 18
+        assert sorted([*run.deals[0].train_rows[r].tolist(), *run.deals[0].valid_rows[r].tolist()]) == list(range(90))
+    first, second = run.deals[0].valid_rows
+    assert first.tolist() != second.tolist()  # each replicate holds out its own
 
 
 # ---- stopping ----

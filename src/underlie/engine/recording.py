@@ -22,6 +22,10 @@ STEPS_BEFORE_RECORDING = 300
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
 Shape = tuple[tuple[str, tuple[int, ...]], ...]
+#: One entry per group of rows.
+Batches = Sequence[Batch]
+Noises = Sequence[Mapping[str, Tensor]]
+ValuesAndGradient = tuple[Sequence[Tensor], Sequence[Tensor | None]]
 
 
 @final
@@ -38,75 +42,99 @@ class Gradient:
         What to differentiate by.
     recordable : bool
         False for models with networks of the user's own, of which nothing is known.
+    shares : sequence of float
+        Weight of each group of rows: of the mean over its rows in a batch.
     """
 
     def __init__(
-        self, model: LatentModel, objective: Objective, parameters: Sequence[torch.nn.Parameter], *, recordable: bool
+        self,
+        model: LatentModel,
+        objective: Objective,
+        parameters: Sequence[torch.nn.Parameter],
+        *,
+        recordable: bool,
+        shares: Sequence[float] = (1.0,),
     ) -> None:
-        self.model, self.objective, self.parameters = model, objective, list(parameters)
+        self.model, self.objective, self.parameters, self.shares = model, objective, list(parameters), shares
         self._values = [p.detach() for p in self.parameters]
         self._steps = 0 if recordable else None
         self._recorded: dict[Shape, Replay | None] = {}
 
-    def __call__(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """Value of each row (R, B), and the gradient of minus its mean over the rows by each parameter."""
+    def __call__(self, batches: Batches, noise: Noises) -> ValuesAndGradient:
+        """Value of each row of each group, and the gradient by each parameter of minus the mean value.
+
+        Parameters
+        ----------
+        batches, noise : sequences, one entry per group of rows
+
+        Returns
+        -------
+        values : list of Tensor (R, B)
+        gradient : list of Tensor or None
+            None by parameters that the objective does not use.
+        """
         if self._steps is None:
-            return self._eager(batch, noise)
+            return self._eager(batches, noise)
         self._steps += 1
         if self._steps <= STEPS_BEFORE_RECORDING:
-            return self._eager(batch, noise)
-        tensors = _tensors(batch, noise)
+            return self._eager(batches, noise)
+        tensors = _tensors(batches, noise)
         shape = tuple((name, tuple(t.shape)) for name, t in tensors.items())
         if shape not in self._recorded:
-            self._recorded[shape] = self._record(batch, noise)
+            self._recorded[shape] = self._record(batches, noise)
         replay = self._recorded[shape]
         if replay is None:
-            return self._eager(batch, noise)
+            return self._eager(batches, noise)
         with torch.no_grad():
-            value, *gradient = replay(*self._values, *tensors.values())
-        return value, gradient
+            found = replay(*self._values, *tensors.values())
+        return found[: len(batches)], found[len(batches) :]
 
-    def _eager(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Sequence[Tensor | None]]:
-        value = self.objective(self.model, batch, noise)
-        weight = torch.full_like(value, -1.0 / value.shape[1])
-        return value.detach(), torch.autograd.grad(value, self.parameters, weight, allow_unused=True)
+    def _eager(self, batches: Batches, noise: Noises) -> ValuesAndGradient:
+        values = [self.objective(self.model, *of_group) for of_group in zip(batches, noise, strict=True)]
+        weights = [torch.full_like(v, -share / v.shape[1]) for v, share in zip(values, self.shares, strict=True)]
+        gradient = torch.autograd.grad(values, self.parameters, weights, allow_unused=True)
+        return [v.detach() for v in values], gradient
 
-    def _record(self, batch: Batch, noise: Mapping[str, Tensor]) -> Replay | None:
+    def _record(self, batches: Batches, noise: Noises) -> Replay | None:
         """A replay that gives the same bits as the objective itself, or None."""
         try:
-            with Tape([*self._values, *_tensors(batch, noise).values()]) as tape:
-                value, gradient = self._eager(batch, noise)
+            with Tape([*self._values, *_tensors(batches, noise).values()]) as tape:
+                values, gradient = self._eager(batches, noise)
         except (RuntimeError, NotImplementedError):  # numbers that decide, or an operation that cannot be recorded
             return None
         found = [g for g in gradient if g is not None]
         if len(found) < len(gradient):
             return None
-        replay = tape.replay([value, *found])
-        return replay if self._agrees(replay, batch, noise) else None
+        replay = tape.replay([*values, *found])
+        return replay if self._agrees(replay, batches, noise) else None
 
     @torch.no_grad()
-    def _agrees(self, replay: Replay, batch: Batch, noise: Mapping[str, Tensor]) -> bool:
+    def _agrees(self, replay: Replay, batches: Batches, noise: Noises) -> bool:
         """Whether the replay gives the same bits on other weights, rows and noise than those recorded.
 
         What was wrongly taken for a constant, and what is random, shows.
         """
-        other = Batch(
-            {k: v.flip(-2) for k, v in batch.values.items()}, {k: v.flip(-2) for k, v in batch.observed.items()}
-        )
-        elsewhere = {k: 0.5 * v.flip(-2) for k, v in noise.items()}
+        other = [
+            Batch({k: v.flip(-2) for k, v in b.values.items()}, {k: v.flip(-2) for k, v in b.observed.items()})
+            for b in batches
+        ]
+        elsewhere = [{k: 0.5 * v.flip(-2) for k, v in of_group.items()} for of_group in noise]
         kept = [v.clone() for v in self._values]
         torch._foreach_mul_(self._values, 0.9)
         try:
             with torch.enable_grad():
-                value, gradient = self._eager(other, elsewhere)
+                values, gradient = self._eager(other, elsewhere)
             found = replay(*self._values, *_tensors(other, elsewhere).values())
         finally:
             torch._foreach_copy_(self._values, kept)
-        return all(g is not None and torch.equal(f, g) for f, g in zip(found, [value, *gradient], strict=True))
+        return all(g is not None and torch.equal(f, g) for f, g in zip(found, [*values, *gradient], strict=True))
 
 
-def _tensors(batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _tensors(batches: Batches, noise: Noises) -> dict[str, Tensor]:
     """Everything that differs from step to step, by name."""
-    found = {f"value {k}": v for k, v in batch.values.items()}
-    found |= {f"observed {k}": v for k, v in batch.observed.items()}
-    return found | {f"noise {k}": v for k, v in noise.items()}
+    found: dict[str, Tensor] = {}
+    for i, (batch, of_group) in enumerate(zip(batches, noise, strict=True)):
+        found |= {f"value {k} {i}": v for k, v in batch.values.items()}
+        found |= {f"observed {k} {i}": v for k, v in batch.observed.items()}
+        found |= {f"noise {k} {i}": v for k, v in of_group.items()}
+    return found

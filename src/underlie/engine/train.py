@@ -15,6 +15,7 @@ from underlie import nn as unn
 from underlie.engine.adamw import AdamW
 from underlie.engine.best import Best, slices
 from underlie.engine.flat import Flat
+from underlie.engine.groups import Deal, Group
 from underlie.engine.progress import progress_bar
 from underlie.engine.recording import Gradient, Objective
 from underlie.engine.rows import Rows
@@ -57,6 +58,8 @@ class Settings:
         Gradients of a replicate are scaled down to this Euclidean norm.
     weight_decay : float
         Of AdamW.
+    precision : torch.dtype
+        Of matrix products and convolutions in training; parameters, sums and likelihoods are in float32 in any case.
     """
 
     max_epochs: int
@@ -67,6 +70,7 @@ class Settings:
     n_draws: int = 1
     max_norm: float = 10.0
     weight_decay: float = 0.0
+    precision: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     verbose: bool = True
 
@@ -104,7 +108,7 @@ class Trained:
 def train(
     build: Build,
     objective: Objective,
-    rows: Rows,
+    rows: Rows | Sequence[Group],
     settings: Settings,
     seeds: Sequence[int],
     label: str = "training",
@@ -113,8 +117,10 @@ def train(
 ) -> Trained:
     """Train one replicate per seed, all in one batched computation.
 
-    A replicate draws everything (starting weights, held-out rows, order, noise) from a generator of its own, stops on
-    its own held-out rows and keeps its own best weights: it ends with the same numbers whatever trains beside it.
+    A replicate draws everything (starting weights, held-out rows and order, noise) from generators of its own, stops on
+    its own held-out rows and keeps its own best weights: it ends with the same numbers whatever trains beside it. Rows
+    and order do not depend on the model: models trained with the same seeds see the same batches, so that comparisons
+    between them are paired.
 
     Parameters
     ----------
@@ -122,8 +128,9 @@ def train(
         ``build(generator)`` gives a model of one replicate.
     objective : callable
         ``objective(model, batch, noise)`` gives the value of each row, (R, B).
-    rows : Rows
-        The data.
+    rows : Rows or sequence of Group
+        The data. Of several groups every batch has its part of each, and each row counts alike: an epoch is one pass
+        over the group with the most batches.
     settings : Settings
         How to train.
     seeds : sequence of int
@@ -173,50 +180,43 @@ class _Run:
         self,
         build: Build,
         objective: Objective,
-        rows: Rows,
+        rows: Rows | Sequence[Group],
         settings: Settings,
         seeds: Sequence[int],
         judge: Objective | None = None,
         monitor: Monitor | None = None,
     ) -> None:
-        self.build, self.judge, self.rows, self.settings = build, judge or objective, rows, settings
+        self.build, self.judge, self.settings = build, judge or objective, settings
         self.monitor = monitor
-        # Models are built on the CPU, whose generator also draws their noise there; another device has one of its own.
+        # Models are built on the CPU.
         self.builders = [torch.Generator().manual_seed(int(s)) for s in seeds]
-        self.generators = self.builders
-        if settings.device.type != "cpu":
-            self.generators = [torch.Generator(settings.device).manual_seed(int(s)) for s in seeds]
+        dealers, self.generators = (_apart(seeds, which, settings.device) for which in (0, 1))
         self.model = unn.stack([build(g) for g in self.builders]).to(settings.device)
         self.latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
         self.flat = Flat(self.model, len(seeds))
-        # Replicates share no parameter: each learns from the mean over its own rows.
-        recordable = not any(self.flat.foreign)
-        self.gradient = Gradient(self.model, objective, self.flat.parameters, recordable=recordable)
         self.optimizer = AdamW(self.flat, settings.weight_decay)
         self.learning_rate = settings.learning_rate
-        self.row_width = sum(v.shape[-1] for v in rows.take(torch.zeros(1, 1, dtype=torch.long)).values.values())
-        self.train_rows, self.valid_rows = self._split()
-        self.valid_noise = self._noise(self.valid_rows.shape[1], self._valid_draws())
+        groups = list(rows) if isinstance(rows, Sequence) else [Group(rows, settings.batch_size)]
+        self.deals = [Deal(group, settings.valid_fraction, dealers) for group in groups]
+        n = sum(deal.n_train for deal in self.deals)
+        self.shares = [deal.n_train / n for deal in self.deals]
+        # Replicates share no parameter: each learns from the mean over its own rows.
+        self.gradient = Gradient(
+            self.model, objective, self.flat.parameters, recordable=not any(self.flat.foreign), shares=self.shares
+        )
+        self.n_valid = sum(deal.n_valid for deal in self.deals)
+        self.valid_noise = [self._noise(deal.n_valid, self._valid_draws()) for deal in self.deals]
         self.best = Best(self.model, len(seeds))
         self.history: dict[str, list[np.ndarray]] = {"train": [], "valid": []}
         self.stopped = np.zeros(len(seeds), dtype=bool)
         self.restarts = np.zeros(len(seeds), dtype=int)
 
     # ---- data ----
-    def _split(self) -> tuple[Tensor, Tensor]:
-        """Rows to learn from and rows held out, (R, n_train) and (R, n_valid), by each replicate's own generator."""
-        n, share = len(self.rows), self.settings.valid_fraction
-        # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by
-        # chance.
-        n_valid = min(max(round(n * share), min(20, n // 5)), 10_000, max(0, n - 2)) if share else 0
-        order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
-        return order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
-
     def _valid_draws(self) -> int:
         """Draws per held-out row: as in training where that matters to the bound, or enough for a steady figure."""
         if self.settings.n_draws > 1:
             return self.settings.n_draws
-        return max(1, min(16, 500 // max(1, self.valid_rows.shape[1])))
+        return max(1, min(16, 500 // max(1, self.n_valid)))
 
     def _noise(self, n_rows: int, n_draws: int) -> dict[str, Tensor]:
         return {
@@ -229,40 +229,63 @@ class _Run:
     def flops_per_step(self) -> float:
         """Multiply-adds of one replicate's forward and backward pass over one batch, to first order."""
         n_parameters = self.flat.value.numel() / len(self.generators) + sum(p.numel() for p in self.flat.foreign[0])
-        return 6.0 * n_parameters * min(self.settings.batch_size, len(self.rows)) * self.settings.n_draws
+        n_rows = sum(min(deal.batch_size, deal.n_train) for deal in self.deals)
+        return 6.0 * n_parameters * n_rows * self.settings.n_draws
 
     # ---- one epoch ----
     def epoch(self, epoch: int) -> np.ndarray:
         """One pass over the training rows; mean objective per row of each replicate."""
         s = self.settings
         self.learning_rate = s.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * (epoch - 1) / s.max_epochs)))
-        n = self.train_rows.shape[1]
-        order = torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
-        index = torch.gather(self.train_rows, 1, order)
-        batches = index.tensor_split(max(1, min(math.ceil(n / s.batch_size), n // 2)), dim=1)
-        block = max(1, _BLOCK // (batches[0].shape[1] * max(1, self.row_width, s.n_draws * sum(self.latent.values()))))
-        total = torch.zeros(len(self.generators), device=s.device)
+        n_batches = max(deal.n_batches for deal in self.deals)
+        dealt = [deal.batches(n_batches) for deal in self.deals]
+        total = [torch.zeros(len(self.generators), device=s.device) for _ in self.deals]
         self.model.train()
-        for start in range(0, len(batches), block):
-            group_of = batches[start : start + block]
-            sizes = [b.shape[1] for b in group_of]
-            noise = {k: v.split(sizes, dim=2) for k, v in self._noise(sum(sizes), s.n_draws).items()}
-            rows = self.rows.take(torch.cat(group_of, dim=1)).split(sizes)
-            for i, batch in enumerate(rows):
-                total += self._step(batch, {k: v[i] for k, v in noise.items()})
-        return (total / n).double().cpu().numpy()
+        block = max(1, _BLOCK // self._numbers([batches[0].shape[1] for batches in dealt]))
+        for start in range(0, n_batches, block):
+            parts = [
+                self._block(deal, batches[start : start + block])
+                for deal, batches in zip(self.deals, dealt, strict=True)
+            ]
+            for step in zip(*parts, strict=True):
+                values = self._step([batch for batch, _ in step], [noise for _, noise in step])
+                for of_group, value in zip(total, values, strict=True):
+                    of_group += value.sum(1)
+        seen = [sum(batch.shape[1] for batch in batches) for batches in dealt]
+        mean = sum(share * t / n for share, t, n in zip(self.shares, total, seen, strict=True))
+        assert isinstance(mean, Tensor)
+        return mean.double().cpu().numpy()
 
-    def _step(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
-        value, gradient = self.gradient(batch, noise)
+    def _numbers(self, sizes: list[int]) -> int:
+        """How many numbers of data or noise one batch of so many rows of each group takes, for one replicate."""
+        first = torch.zeros(1, 1, dtype=torch.long)
+        noise = self.settings.n_draws * sum(self.latent.values())
+        widths = [sum(v.shape[-1] for v in deal.rows.take(first).values.values()) for deal in self.deals]
+        return sum(size * max(1, width, noise) for size, width in zip(sizes, widths, strict=True))
+
+    def _block(self, deal: Deal, batches: list[Tensor]) -> list[tuple[Batch, dict[str, Tensor]]]:
+        """Rows and noise of some consecutive batches, read and drawn at once."""
+        sizes = [b.shape[1] for b in batches]
+        noise = {k: v.split(sizes, dim=2) for k, v in self._noise(sum(sizes), self.settings.n_draws).items()}
+        rows = deal.rows.take(torch.cat(batches, dim=1)).split(sizes)
+        return [(batch, {k: v[i] for k, v in noise.items()}) for i, batch in enumerate(rows)]
+
+    def _step(self, batches: Sequence[Batch], noise: Sequence[Mapping[str, Tensor]]) -> Sequence[Tensor]:
+        with self._in_precision():
+            values, gradient = self.gradient(batches, noise)
         self.flat.collect(gradient)
         self.flat.clip(self.settings.max_norm)
         self.optimizer.step(self.learning_rate)
-        return value.sum(1)
+        return values
+
+    def _in_precision(self) -> torch.autocast:
+        reduced = self.settings.precision is not torch.float32
+        return torch.autocast(self.settings.device.type, self.settings.precision if reduced else None, enabled=reduced)
 
     # ---- after each epoch ----
     def score_epoch(self, train_value: np.ndarray) -> None:
         """Judge each replicate on its held-out rows; keep what is best so far, restart what diverged."""
-        valid = self._validate() if self.valid_rows.shape[1] else train_value
+        valid = self._validate() if self.n_valid else train_value
         running = ~self.stopped
         self.history["train"].append(np.where(running, train_value, math.nan))
         self.history["valid"].append(np.where(running, valid, math.nan))
@@ -270,14 +293,14 @@ class _Run:
             self.history.setdefault(name, []).append(np.where(running, seen, math.nan))
         epoch = len(self.history["valid"]) - 1
         sound = np.isfinite(valid)
-        if not self.valid_rows.shape[1]:
+        if not self.n_valid:
             sound &= self._finite_weights()  # a value from during the epoch does not tell of its last step
         for r in np.flatnonzero(running & ~sound & (epoch > 0)):
             self._restart(int(r))
         # Without held-out rows there is nothing to choose by: the last epoch is kept.
-        better = sound & (valid > self.best.value) if self.valid_rows.shape[1] else sound
+        better = sound & (valid > self.best.value) if self.n_valid else sound
         self.best.keep(running & better, valid, epoch)
-        if self.valid_rows.shape[1]:
+        if self.n_valid:
             self.stopped |= epoch - self.best.epoch >= self.settings.patience
 
     def _finite_weights(self) -> np.ndarray:
@@ -289,12 +312,21 @@ class _Run:
     @torch.no_grad()
     def _validate(self) -> np.ndarray:
         self.model.eval()
-        n, chunk = self.valid_rows.shape[1], max(self.settings.batch_size, 1024)
+        means = [self._judged(d, noise) for d, noise in zip(self.deals, self.valid_noise, strict=True)]
+        held = [(share, mean) for share, mean in zip(self.shares, means, strict=True) if mean is not None]
+        total = np.sum([share * mean for share, mean in held], axis=0)
+        return np.asarray(total / sum(share for share, _ in held))
+
+    def _judged(self, deal: Deal, noise: Mapping[str, Tensor]) -> np.ndarray | None:
+        """Mean value of a group's held-out rows, of each replicate; None where none were held out."""
+        if not deal.n_valid:
+            return None
+        chunk = max(deal.batch_size, 1024)
         total = torch.zeros(len(self.generators), device=self.settings.device)
-        for i in range(0, n, chunk):
-            noise = {k: v[:, :, i : i + chunk] for k, v in self.valid_noise.items()}
-            total += self.judge(self.model, self.rows.take(self.valid_rows[:, i : i + chunk]), noise).sum(1)
-        return (total / n).double().cpu().numpy()
+        for i in range(0, deal.n_valid, chunk):
+            of_chunk = {k: v[:, :, i : i + chunk] for k, v in noise.items()}
+            total += self.judge(self.model, deal.rows.take(deal.valid_rows[:, i : i + chunk]), of_chunk).sum(1)
+        return (total / deal.n_valid).double().cpu().numpy()
 
     @torch.no_grad()
     def _monitored(self) -> dict[str, np.ndarray]:
@@ -350,7 +382,7 @@ class _Run:
                 f"training was interrupted after {epochs} epochs; the best weights so far were kept.",
                 ConvergenceWarning,
             )
-        elif self.valid_rows.shape[1] and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
+        elif self.n_valid and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
             warn(
                 f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
                 ConvergenceWarning,
@@ -358,3 +390,9 @@ class _Run:
         if self.restarts.any():
             which = ", ".join(f"{r} ({k}x)" for r, k in enumerate(self.restarts) if k)
             warn(f"replicates diverged and were restarted: {which}.", ConvergenceWarning)
+
+
+def _apart(seeds: Sequence[int], which: int, device: torch.device) -> list[torch.Generator]:
+    """One generator per replicate for one purpose, so that what one purpose draws does not move what another does."""
+    states = [int(np.random.SeedSequence([int(s), which]).generate_state(1, np.uint64)[0] >> 1) for s in seeds]
+    return [torch.Generator(device).manual_seed(state) for state in states]

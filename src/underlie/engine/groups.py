@@ -1,0 +1,97 @@
+"""Groups of rows that are learned from side by side: few labelled rows in every batch of many unlabelled ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from underlie.engine.rows import Rows
+
+
+@final
+@dataclass(frozen=True)
+class Group:
+    """Rows of which every batch holds a part, whatever it holds of other groups.
+
+    Parameters
+    ----------
+    rows : Rows
+        The data.
+    batch_size : int
+        Rows of the group in each batch at most.
+    """
+
+    rows: Rows
+    batch_size: int
+
+
+@final
+class Deal:
+    """One group's rows as they are dealt to the replicates: some to learn from, some held out.
+
+    Parameters
+    ----------
+    group : Group
+        The rows.
+    valid_fraction : float
+        Share of the rows held out.
+    generators : sequence of torch.Generator
+        One per replicate; each deals its own rows.
+
+    Attributes
+    ----------
+    train_rows, valid_rows : Tensor (R, n_train), (R, n_valid)
+        Their numbers.
+    """
+
+    def __init__(self, group: Group, valid_fraction: float, generators: Sequence[torch.Generator]) -> None:
+        self.rows, self.batch_size, self.generators = group.rows, group.batch_size, generators
+        n = len(group.rows)
+        # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by
+        # chance.
+        n_valid = min(max(round(n * valid_fraction), min(20, n // 5)), 10_000, max(0, n - 2)) if valid_fraction else 0
+        order = self._permuted(n)
+        self.train_rows, self.valid_rows = order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
+
+    @property
+    def n_train(self) -> int:
+        """Rows to learn from."""
+        return self.train_rows.shape[1]
+
+    @property
+    def n_valid(self) -> int:
+        """Rows held out."""
+        return self.valid_rows.shape[1]
+
+    @property
+    def n_batches(self) -> int:
+        """Batches in one pass: rows per batch at most ``batch_size``, and none of one row alone."""
+        return max(1, min(math.ceil(self.n_train / self.batch_size), self.n_train // 2))
+
+    def batches(self, n_batches: int) -> list[Tensor]:
+        """Numbers of the rows of each batch of an epoch, (R, B).
+
+        A group that is exhausted by so many batches is passed through once, in batches that differ by at most one row.
+        A smaller one is passed through again and again, each time in another order, and all batches are full.
+        """
+        n = self.n_train
+        if n_batches == self.n_batches:
+            order = self._permuted(n)
+        else:
+            size = min(n, self.batch_size)
+            passes = math.ceil(n_batches * size / n)
+            order = torch.cat([self._permuted(n) for _ in range(passes)], dim=1)[:, : n_batches * size]
+        return list(_rows_of(self.train_rows, order).tensor_split(n_batches, dim=1))
+
+    def _permuted(self, n: int) -> Tensor:
+        return torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
+
+
+def _rows_of(rows: Tensor, order: Tensor) -> Tensor:
+    """Each replicate's rows (R, n) in its own order (R, m): (R, m)."""
+    return torch.stack([own[of_own] for own, of_own in zip(rows, order, strict=True)])
