@@ -14,7 +14,7 @@ from underlie.datasets.clinical import (
     load_lung,
     load_rossi,
 )
-from underlie.datasets.hwd import HWD, fetch_hwd
+from underlie.datasets.hwd import fetch_hwd
 from underlie.datasets.images import (
     Images,
     fetch_frey,
@@ -24,17 +24,23 @@ from underlie.datasets.images import (
     fetch_usps,
     load_digits,
 )
+from underlie.datasets.qmnist import fetch_qmnist_writers
+from underlie.datasets.splits import SplitByDigits, SplitByIndividuals
 from underlie.datasets.tables import fetch_table, load_breast_cancer, load_iris, load_wine, tables
 from underlie.datasets.toy import make_half_moons, make_three_clusters
+from underlie.datasets.writers import Handwriting
 
 __all__ = [
-    "HWD",
     "FetchError",
+    "Handwriting",
     "Images",
+    "SplitByDigits",
+    "SplitByIndividuals",
     "fetch_frey",
     "fetch_hwd",
     "fetch_mnist",
     "fetch_olivetti",
+    "fetch_qmnist_writers",
     "fetch_semeion",
     "fetch_table",
     "fetch_usps",
