@@ -91,6 +91,10 @@ class Likelihood(nn.Module, ABC):
         Tensor (..., B, width)
         """
 
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Log-density of a whole row, the sum of its cells' `log_prob`: (..., B)."""
+        return self.log_prob(raw, x).sum(-1)
+
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:
         """E[x | raw] of each coordinate, (..., B, n_coordinates), in encoded units."""

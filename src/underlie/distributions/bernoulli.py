@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, logistic, of, uniform, where_observed
+from underlie.distributions.fused import bernoulli_row_log_prob
 from underlie.distributions.moments import column_counts, column_mean, indicator_fourth_moment, indicator_third_moment
 
 
@@ -44,6 +45,9 @@ class Bernoulli(Likelihood):
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         raw = lifted(raw, x)
         return torch.addcmul(F.logsigmoid(raw), x - 1.0, raw)
+
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        return bernoulli_row_log_prob(lifted(raw, x), x)
 
     def mean(self, raw: Tensor) -> Tensor:
         return logistic(raw)

@@ -28,6 +28,8 @@ class Factor(nn.Module):
         Maps one input per parent, each (R, S, B, width), to (R, S, B, head.n_raw). A factor without parents has none.
     reads : mapping of str to nn.Module, optional
         How a parent's value and mask become the network's input (`underlie.nn.Read`); by default the value itself.
+    constant : Tensor (head.n_raw,), optional
+        What a factor without parents feeds its head: zeros by default, the uniform distribution of a label for example.
     """
 
     constant: Tensor
@@ -39,6 +41,7 @@ class Factor(nn.Module):
         parents: Sequence[str] = (),
         net: nn.Module | None = None,
         reads: Mapping[str, nn.Module] | None = None,
+        constant: Tensor | None = None,
     ) -> None:
         super().__init__()
         if bool(parents) != (net is not None):
@@ -54,8 +57,9 @@ class Factor(nn.Module):
         self.head = head
         self.net = net
         self.reads = nn.ModuleDict(dict(reads or {}))
-        # What a factor without parents feeds its head; a buffer, so that it is on the device that the model is on.
-        self.register_buffer("constant", torch.zeros(1, 1, 1, head.n_raw), persistent=False)
+        # A buffer, so that it is on the device that the model is on; what was given is part of the model's state.
+        fed = torch.zeros(head.n_raw) if constant is None else constant
+        self.register_buffer("constant", fed.reshape(1, 1, 1, -1), persistent=constant is not None)
 
     def raw(self, batch: Batch) -> Tensor:
         """The network's output given the parents' values: (R, S, B, head.n_raw)."""
@@ -66,15 +70,16 @@ class Factor(nn.Module):
             for p in self.parents
         ]
         out: Tensor = self.net(*inputs)
-        return out
+        # Networks may compute in half precision; probabilities need all the digits of float32.
+        return out.float() if out.dtype in (torch.bfloat16, torch.float16) else out
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(name | parents) of the observed cells, in nats per row: (R, S, B)."""
-        cells = self.head.log_prob(self.raw(batch), batch.values[self.name])
+        raw, value = self.raw(batch), batch.values[self.name]
         observed = batch.observed.get(self.name)
-        if observed is not None:
-            cells = cells * observed
-        return cells.sum(-1)
+        if observed is None:
+            return self.head.row_log_prob(raw, value)
+        return (self.head.log_prob(raw, value) * observed).sum(-1)
 
     def __str__(self) -> str:
         given = ", ".join(self.parents)

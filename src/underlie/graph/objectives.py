@@ -9,16 +9,20 @@ al., 2014, eqs 6-8).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from underlie.distributions import Categorical, Gaussian, StandardNormal
 from underlie.graph.batch import Batch
 from underlie.graph.joint import Factor, LatentModel
+
+#: Numbers of the widest layer, over all classes that are enumerated at once, from which classes are taken in blocks.
+_NUMBERS = 1 << 26
 
 
 def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta: float = 1.0) -> Tensor:
@@ -102,9 +106,9 @@ class _Recursion:
         if not factors:
             return self._log_joint(batch, drawn, settled)
         factor, *rest = factors
+        if _is_known(factor, batch):  # every label seen: one term
+            return self.unroll(rest, batch, noise, drawn, settled)
         if isinstance(factor.head, Categorical):
-            if factor.name in batch.values and factor.name not in batch.observed:  # every label seen: one term
-                return self.unroll(rest, batch, noise, drawn, settled)
             return self._sum_out(factor, rest, batch, noise, drawn, settled)
         raw, guide = factor.raw(batch), latent_head(factor)
         if self.analytic and isinstance(self.model.generative[factor.name].head, StandardNormal):
@@ -150,13 +154,37 @@ class _Recursion:
         codes = torch.arange(n_classes, dtype=torch.float32, device=log_q.device).reshape(
             1, n_classes, *(1,) * (rank - 1)
         )
-        wide = batch.enumerated().set(factor.name, codes)
-        f = self.unroll(rest, wide, {k: e.unsqueeze(1) for k, e in noise.items()}, drawn, settled)
+        wide, spread = batch.enumerated(), {k: e.unsqueeze(1) for k, e in noise.items()}
+
+        def bounds(some: Tensor) -> Tensor:
+            return self.unroll(rest, wide.set(factor.name, some), spread, drawn, settled)
+
+        blocks = codes.split(self._classes_at_once(rest, batch, noise), dim=1)
+        f = bounds(codes) if len(blocks) == 1 else torch.cat([_recomputed(bounds, block) for block in blocks], dim=1)
         if label is None or observed is None:
             return self.marginalise(f, log_q)
         is_class = (label.unsqueeze(1) == codes)[..., 0]
         known = torch.where(is_class, f, 0.0).sum(1)
         return torch.where(observed[..., 0], known, self.marginalise(f, log_q))
+
+
+    def _classes_at_once(self, rest: Sequence[Factor], batch: Batch, noise: Mapping[str, Tensor]) -> int:
+        """How many classes may be enumerated side by side, so that what is kept for the gradient stays bounded."""
+        widest = max(f.head.n_raw for f in self.model.generative)
+        draws = max((e.shape[0] * e.shape[1] for e in noise.values()), default=1)
+        inner = math.prod(f.head.n_raw for f in rest if isinstance(f.head, Categorical) and not _is_known(f, batch))
+        return max(1, _NUMBERS // (widest * draws * batch.n_rows * inner))
+
+
+def _is_known(factor: Factor, batch: Batch) -> bool:
+    """Whether a variable of the guide was observed in every row."""
+    return factor.name in batch.values and factor.name not in batch.observed
+
+
+def _recomputed(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """f(x), of which nothing is kept for the gradient; it is computed again when its turn comes."""
+    value: Tensor = checkpoint(f, x, use_reentrant=False, preserve_rng_state=False)
+    return value
 
 
 def latent_head(factor: Factor) -> Gaussian:
