@@ -69,7 +69,7 @@ def test_characteristics_are_recognised_in_any_order(hwd: Path, dtype: type) -> 
 def test_what_is_in_doubt_is_not_named(hwd: Path) -> None:
     info = _info()
     info[:, 7] = info[:, 6] + 1  # two columns that could be the age
-    info[0, 3] = 1 - info[0, 3]  # a writer with two hands
+    info[5, 3] = 1 - info[5, 3]  # a writer with two hands
     info[info[:, 1] == 1, 1] = 2  # the same counts under other values are still the gender
     _save(hwd, np.column_stack([info, info[:, 5]]))  # the medium twice
     data = fetch_hwd(folder=hwd)
