@@ -98,8 +98,8 @@ def test_convolutions_and_foreign_modules_are_the_same_but_for_rounding(
         )
 
     def build(g: torch.Generator) -> LatentModel:
-        encoder = networks.build_encoder(36, 4, g, with_mask=False)
-        return vae(head, 2, encoder, networks.build_decoder(2, 36, g), with_mask=False)
+        encoder = networks.build_encoder([36], 4, g, with_mask=False)
+        return vae(head, 2, encoder, networks.build_decoder([2], 36, g), with_mask=False)
 
     chosen = settings(max_epochs=5)
     batch = train(build, elbo, images, chosen, [1, 2, 3])

@@ -296,7 +296,7 @@ def test_diverged_foreign_network_gets_its_weights_and_statistics_back(
     networks = Networks((5,), (8,), "relu", encoder, nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 5)))
 
     def build(g: torch.Generator) -> LatentModel:
-        networks_of_one = networks.build_encoder(5, 4, g, with_mask=False), networks.build_decoder(2, 5, g)
+        networks_of_one = networks.build_encoder([5], 4, g, with_mask=False), networks.build_decoder([2], 5, g)
         return vae(Normal(5), 2, *networks_of_one, with_mask=False)
 
     poison = poisoning([1], 20, 20)

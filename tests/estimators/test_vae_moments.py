@@ -42,7 +42,7 @@ def model() -> ul.VAE:
 def draws(model: ul.VAE, z: np.ndarray, n: int, seed: int) -> np.ndarray:
     """n draws of x given z, by the likelihood and the encoder alone, as numeric columns (n, P)."""
     conditioner = model._fitted()
-    raw = conditioner._raw(torch.as_tensor(z, dtype=torch.float32).expand(1, 1, n, -1))
+    raw = conditioner._raw(ul.graph.Batch({"z": torch.as_tensor(z, dtype=torch.float32).expand(1, 1, n, -1)}))
     drawn = conditioner.head.sample(raw, torch.Generator().manual_seed(seed))[0, 0].double().numpy()
     return model.encoder_.numeric(model.encoder_.decode(drawn))
 

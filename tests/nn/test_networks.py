@@ -65,7 +65,7 @@ def builders() -> dict[str, object]:
         "conv encoder with mask": lambda g: nn.Sequential(
             MLP([36], (), 72, g), ConvEncoder((6, 6), 10, g, with_mask=True)
         ),
-        "conv decoder": lambda g: ConvDecoder(36, (5, 7), 70, g),
+        "conv decoder": lambda g: ConvDecoder([36], (5, 7), 70, g),
         "foreign": lambda g: nn.Sequential(Foreign([nn.Linear(36, 9)], (36,)), Affine([9], 10, g)),
     }
 

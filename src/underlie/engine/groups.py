@@ -24,10 +24,13 @@ class Group:
         The data.
     batch_size : int
         Rows of the group in each batch at most.
+    weight : float
+        How much each row counts, relative to the rows of other groups.
     """
 
     rows: Rows
     batch_size: int
+    weight: float = 1.0
 
 
 @final
@@ -51,6 +54,7 @@ class Deal:
 
     def __init__(self, group: Group, valid_fraction: float, generators: Sequence[torch.Generator]) -> None:
         self.rows, self.batch_size, self.generators = group.rows, group.batch_size, generators
+        self.row_weight = group.weight
         n = len(group.rows)
         # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by
         # chance.
@@ -62,6 +66,11 @@ class Deal:
     def n_train(self) -> int:
         """Rows to learn from."""
         return self.train_rows.shape[1]
+
+    @property
+    def weight(self) -> float:
+        """Of all rows to learn from together."""
+        return self.row_weight * self.n_train
 
     @property
     def n_valid(self) -> int:

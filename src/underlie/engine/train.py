@@ -129,7 +129,7 @@ def train(
     objective : callable
         ``objective(model, batch, noise)`` gives the value of each row, (R, B).
     rows : Rows or sequence of Group
-        The data. Of several groups every batch has its part of each, and each row counts alike: an epoch is one pass
+        The data. Of several groups every batch has its part of each; an epoch is one pass
         over the group with the most batches.
     settings : Settings
         How to train.
@@ -198,8 +198,8 @@ class _Run:
         self.learning_rate = settings.learning_rate
         groups = list(rows) if isinstance(rows, Sequence) else [Group(rows, settings.batch_size)]
         self.deals = [Deal(group, settings.valid_fraction, dealers) for group in groups]
-        n = sum(deal.n_train for deal in self.deals)
-        self.shares = [deal.n_train / n for deal in self.deals]
+        total = sum(deal.weight for deal in self.deals)
+        self.shares = [deal.weight / total for deal in self.deals]
         # Replicates share no parameter: each learns from the mean over its own rows.
         self.gradient = Gradient(
             self.model, objective, self.flat.parameters, recordable=not any(self.flat.foreign), shares=self.shares

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,10 +15,13 @@ from scipy.stats import qmc
 
 from underlie.data import Encoded, Encoder, as_source
 from underlie.data.sources import is_source
-from underlie.graph import Batch, LatentModel, Weighted, query
+from underlie.distributions import Categorical
+from underlie.graph import Batch, LatentModel, Weighted, log_weights, query
 from underlie.warnings import ImportanceSamplingWarning, warn
 
 Floats = NDArray[np.float64]
+#: By label, its encoded values (n, 1) and in which rows it was seen (n, 1).
+Labels = Mapping[str, tuple[Floats, NDArray[np.bool_]]]
 
 #: Numbers per chunk and variable; bounds the memory of scoring and imputing.
 _CHUNK = 1 << 22
@@ -88,14 +92,20 @@ class Conditioner:
             parts.append((_rows(factor.head.mean(raw)), _rows(factor.head.variance(raw))))
         return np.concatenate([m for m, _ in parts]), np.concatenate([v for _, v in parts])
 
-    def moments(self, z: Floats, order: int = 2) -> tuple[Floats, ...]:
-        """E[x | z] and the central moments given z (m, n_latent) up to an order, in numeric units: (m, P) each."""
+    def moments(self, z: Floats, order: int = 2, labels: Mapping[str, Floats] | None = None) -> tuple[Floats, ...]:
+        """E[x | z] and the central moments given z (m, n_latent) up to an order, in numeric units: (m, P) each.
+
+        ``labels`` are further parents of x, (m, width) each, where there are any.
+        """
         head = self.head
         asked = (head.mean, head.variance, head.third_moment, head.fourth_moment)[:order]
         step = max(1, _CHUNK // self._width())
         parts = []
         for i in range(0, len(z), step):
-            raw = self._raw(torch.as_tensor(z[i : i + step], dtype=torch.float32, device=self.device)[None, None])
+            given = self.batch("z", z[i : i + step])
+            for name, values in (labels or {}).items():
+                given = _joined(given, self.batch(name, values[i : i + step]))
+            raw = self._raw(given)
             if order > 2:  # third and fourth powers of large values overflow float32
                 raw = raw if self.device.type == "mps" else raw.double()
             parts.append([_rows(moment(raw)) for moment in asked])
@@ -119,11 +129,13 @@ class Conditioner:
         return self.encoder.decode(np.concatenate(parts))
 
     # ---- given the rows ----
-    def evidence(self, X: Any, n_importance: int, seed: int) -> Evidence:
-        """log p(x_obs) of each row by importance sampling from the guide."""
+    def evidence(self, X: Any, n_importance: int, seed: int, labels: Labels | None = None) -> Evidence:
+        """log p(x_obs), or log p(x_obs, labels), of each row by importance sampling from the guide."""
         parts: list[tuple[Floats, ...]] = []
-        for chunk, weighted in self.condition(X, n_importance, seed):
+        noise = self._noise(n_importance, seed)
+        for chunk in self.chunks(X, n_importance, labels):
             scale = self.encoder.log_abs_det(chunk.observed, chunk.rows.stop - chunk.rows.start)
+            weighted = Weighted(chunk.batch, log_weights(self.model, chunk.batch, noise))  # labels are summed out
             found = weighted.log_evidence(), weighted.log_evidence_se(), weighted.ess(), weighted.pareto_k()
             value, *rest = (t[0].double().cpu().numpy() for t in found)
             parts.append((value + scale, *rest))
@@ -147,7 +159,7 @@ class Conditioner:
         """E[x | x_obs] of every cell, in numeric units: (n, P)."""
         parts, shapes = [], []
         for _, weighted in self.condition(X, n_importance, seed):
-            of_chunk = weighted.mean(self.head.mean(self._raw(weighted.batch.values["z"])))
+            of_chunk = weighted.mean(self.head.mean(self._raw(weighted.batch)))
             parts.append(of_chunk[0].double().cpu().numpy())
             shapes.append(weighted.pareto_k()[0].cpu().numpy())
         _warn_if_poor(np.concatenate(shapes))
@@ -159,19 +171,19 @@ class Conditioner:
         generator = torch.Generator(self.device).manual_seed(seed)
         parts, shapes = [], []
         for _, weighted in self.condition(X, max(n_importance, n), seed):
-            z = weighted.resample(n, generator).values["z"]
-            parts.append(self.head.sample(self._raw(z), generator)[0].double().cpu().numpy())
+            raw = self._raw(weighted.resample(n, generator))
+            parts.append(self.head.sample(raw, generator)[0].double().cpu().numpy())
             shapes.append(weighted.pareto_k()[0].cpu().numpy())
         _warn_if_poor(np.concatenate(shapes))
         return np.concatenate(parts, axis=1)
 
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
         """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
-        noise = {"z": normal_draws(n_importance, self.n_latent, seed).to(self.device)}
+        noise, generator = self._noise(n_importance, seed), torch.Generator(self.device).manual_seed(seed)
         for chunk in self.chunks(X, n_importance):
-            yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise)
+            yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise, generator=generator)
 
-    def chunks(self, X: Any, n_draws: int) -> Iterator[Chunk]:
+    def chunks(self, X: Any, n_draws: int, labels: Labels | None = None) -> Iterator[Chunk]:
         """X, encoded or yet to be, chunk by chunk, of a length that suits the number of draws per row."""
         step = max(1, _CHUNK // (self._width() * n_draws))
         source = as_source(X) if is_source(X) else None
@@ -184,18 +196,36 @@ class Conditioner:
             else:
                 assert whole is not None
                 encoded = _some(whole, rows)
-            values = torch.as_tensor(encoded.values, dtype=torch.float32, device=self.device)[None, None]
-            masks = {}
-            if encoded.observed is not None:
-                masks["x"] = torch.as_tensor(encoded.observed, device=self.device)[None, None]
-            yield Chunk(rows, Batch({"x": values}, masks), encoded.observed)
+            batch = self.batch("x", encoded.values, encoded.observed)
+            for name, (known, seen) in (labels or {}).items():
+                batch = _joined(batch, self.batch(name, known[rows], seen[rows]))
+            yield Chunk(rows, batch, encoded.observed)
 
-    def _raw(self, z: torch.Tensor) -> torch.Tensor:
-        return self.model.generative["x"].raw(Batch({"z": z}))
+    def batch(self, name: str, values: Floats, observed: NDArray[np.bool_] | None = None) -> Batch:
+        """Rows of one variable, (n, width), as the graphs take them; a mask that hides nothing is left out."""
+        rows = torch.as_tensor(values, dtype=torch.float32, device=self.device)[None, None]
+        if observed is None or (name != "x" and observed.all()):
+            return Batch({name: rows})
+        return Batch({name: rows}, {name: torch.as_tensor(observed, device=self.device)[None, None]})
+
+    def _noise(self, n_draws: int, seed: int) -> dict[str, torch.Tensor]:
+        """Quasi-random draws for each continuous latent variable, those of all variables jointly even."""
+        latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
+        draws = normal_draws(n_draws, sum(latent.values()), seed).to(self.device)
+        return dict(zip(latent, draws.split(list(latent.values()), dim=-1), strict=True))
+
+    def _raw(self, given: Batch) -> torch.Tensor:
+        return self.model.generative["x"].raw(given)
 
     def _width(self) -> int:
-        """Numbers per row and draw where the model is widest, roughly."""
-        return max(self.head.n_raw, self.head.n_coordinates, self.head.n_features, 64)
+        """Numbers per row and draw where the model is widest, roughly, all classes of its labels together."""
+        classes = math.prod(f.head.n_raw for f in self.model.inference if isinstance(f.head, Categorical))
+        return max(self.head.n_raw, self.head.n_coordinates, self.head.n_features, 64) * classes
+
+
+def _joined(batch: Batch, other: Batch) -> Batch:
+    """Two batches of the same rows."""
+    return Batch({**batch.values, **other.values}, {**batch.observed, **other.observed})
 
 
 def incomplete(encoded: Encoded) -> tuple[NDArray[np.intp], Encoded]:

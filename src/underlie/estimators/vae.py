@@ -310,8 +310,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         shape, n_rows = self.encoder_.row_shape, 1 if self.batch_size == 1 else 2
         networks = Networks(shape, tuple(self.hidden), self.activation, self.encoder, self.decoder, n_rows)
         n_in = unn.Read(head, self._with_mask).width
-        encoder = networks.build_encoder(n_in, 2 * self.n_latent, generator, with_mask=self._with_mask)
-        decoder = networks.build_decoder(self.n_latent, head.n_raw, generator)
+        encoder = networks.build_encoder([n_in], 2 * self.n_latent, generator, with_mask=self._with_mask)
+        decoder = networks.build_decoder([self.n_latent], head.n_raw, generator)
         if start is not None:
             start.apply(encoder, decoder)
         return vae(head, self.n_latent, encoder, decoder, with_mask=self._with_mask)

@@ -11,7 +11,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from underlie.nn import ACTIVATIONS, MLP, Affine, Foreign
+from underlie.nn import ACTIVATIONS, MLP, Affine, Concatenated, Foreign, Joined
 from underlie.nn.conv import ConvDecoder, ConvEncoder
 
 Network = Literal["mlp", "conv"] | nn.Module
@@ -52,34 +52,39 @@ class Networks:
                     f"rows have shape {self.row_shape}."
                 )
 
-    def build_encoder(self, n_in: int, n_out: int, generator: torch.Generator, *, with_mask: bool) -> nn.Module:
-        """A network from what is read of x, (R, S, B, n_in), to (R, S, B, n_out)."""
+    def build_encoder(
+        self, in_sizes: Sequence[int], n_out: int, generator: torch.Generator, *, with_mask: bool
+    ) -> nn.Module:
+        """A network from what is read of x, (R, S, B, in_0), and of what else is given, to (R, S, B, n_out)."""
         if self.encoder == "mlp":
-            return MLP([n_in], self.hidden, n_out, generator, self.activation)
+            return MLP(in_sizes, self.hidden, n_out, generator, self.activation)
+        n_in, *extra = in_sizes
         n_cells = math.prod(self.row_shape)
         if self.encoder == "conv":
             if n_in != n_cells * (1 + with_mask):
                 raise ValueError("encoder='conv' reads one number per pixel, categorical pixels have more: use 'mlp'.")
-            return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask)
+            return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask, extra=extra)
         assert isinstance(self.encoder, nn.Module)
         shape = self.row_shape if n_in == n_cells and not with_mask else (n_in,)
         module = _fresh(self.encoder, generator)
         width = _width(module, shape, self.n_rows, "encoder")
-        return nn.Sequential(Foreign([module], shape), Affine([width], n_out, generator))
+        return Joined(Foreign([module], shape), Affine([width, *extra], n_out, generator))
 
-    def build_decoder(self, n_latent: int, n_raw: int, generator: torch.Generator) -> nn.Module:
-        """A network from z, (R, S, B, n_latent), to the likelihood's raw numbers, (R, S, B, n_raw)."""
+    def build_decoder(self, in_sizes: Sequence[int], n_raw: int, generator: torch.Generator) -> nn.Module:
+        """A network from z, and what else x depends on, to the likelihood's raw numbers, (R, S, B, n_raw)."""
         if self.decoder == "mlp":
-            return MLP([n_latent], list(self.hidden)[::-1], n_raw, generator, self.activation)
+            return MLP(in_sizes, list(self.hidden)[::-1], n_raw, generator, self.activation)
         if self.decoder == "conv":
-            return ConvDecoder(n_latent, self.row_shape, n_raw, generator)
+            return ConvDecoder(in_sizes, self.row_shape, n_raw, generator)
         assert isinstance(self.decoder, nn.Module)
         module = _fresh(self.decoder, generator)
-        if (width := _width(module, (n_latent,), self.n_rows, "decoder")) != n_raw:
+        n_in = sum(in_sizes)
+        if (width := _width(module, (n_in,), self.n_rows, "decoder")) != n_raw:
             raise ValueError(
                 f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer."
             )
-        return Foreign([module], (n_latent,))
+        foreign = Foreign([module], (n_in,))
+        return foreign if len(in_sizes) == 1 else Concatenated(foreign)
 
 
 def check_networks(activation: object, encoder: object, decoder: object) -> None:

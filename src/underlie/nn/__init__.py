@@ -1,5 +1,6 @@
 """Networks that carry a replicate axis."""
 
+from underlie.nn.joined import Concatenated, Joined
 from underlie.nn.layers import ACTIVATIONS, MLP, Affine
 from underlie.nn.read import Read
 from underlie.nn.regression import Outcome, Regression, treatment_terms
@@ -9,7 +10,9 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Affine",
+    "Concatenated",
     "Foreign",
+    "Joined",
     "Outcome",
     "Read",
     "Regression",

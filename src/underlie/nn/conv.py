@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -28,6 +29,8 @@ class ConvEncoder(nn.Module):
         Of the two convolutions.
     with_mask : bool
         The input holds a mask of observed pixels behind the pixels, read as further channels.
+    extra : sequence of int
+        Widths of further inputs, which meet the maps in the affine layer.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class ConvEncoder(nn.Module):
         generator: torch.Generator,
         channels: tuple[int, int] = (16, 32),
         with_mask: bool = False,
+        extra: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.shape = _height_width_channels(image_shape)
@@ -44,17 +48,18 @@ class ConvEncoder(nn.Module):
         h, w, c = self.shape
         self.first = _Convolution(c * self.planes, channels[0], generator)
         self.second = _Convolution(channels[0], channels[1], generator)
-        self.out = Affine([channels[1] * _halved(_halved(h)) * _halved(_halved(w))], out_size, generator)
+        n_maps = channels[1] * _halved(_halved(h)) * _halved(_halved(w))
+        self.out = Affine([n_maps, *extra], out_size, generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(R, S, B, pixels) -> (R, S, B, out)."""
+    def forward(self, x: Tensor, *extra: Tensor) -> Tensor:
+        """(R, S, B, pixels) and (R, S, B, k) for each further input -> (R, S, B, out)."""
         h, w, c = self.shape
         lead = x.shape[1:-1]
         replicates = self.first.weight.shape[0]
         planes = x.reshape(x.shape[0], -1, self.planes, h, w, c).movedim(-1, 3)  # (R, N, planes, c, h, w)
         maps = planes.reshape(x.shape[0], -1, self.planes * c, h, w).expand(replicates, -1, -1, -1, -1)
         maps = torch.relu(self.second(torch.relu(self.first(maps))))
-        out: Tensor = self.out(maps.reshape(replicates, *lead, -1))
+        out: Tensor = self.out(maps.reshape(replicates, *lead, -1), *extra)
         return out
 
 
@@ -64,8 +69,8 @@ class ConvDecoder(nn.Module):
 
     Parameters
     ----------
-    n_latent : int
-        Width of the latent variable.
+    in_sizes : sequence of int
+        Widths of the inputs: of the latent variable, and of what else the image depends on.
     image_shape : tuple of int
         (height, width) or (height, width, channels).
     n_raw : int
@@ -78,7 +83,7 @@ class ConvDecoder(nn.Module):
 
     def __init__(
         self,
-        n_latent: int,
+        in_sizes: Sequence[int],
         image_shape: tuple[int, ...],
         n_raw: int,
         generator: torch.Generator,
@@ -93,16 +98,16 @@ class ConvDecoder(nn.Module):
             )
         self.planes = n_raw // (h * w * c)
         self.small = (channels[0], _halved(_halved(h)), _halved(_halved(w)))
-        self.first = Affine([n_latent], math.prod(self.small), generator)
+        self.first = Affine(in_sizes, math.prod(self.small), generator)
         self.second = _Convolution(channels[0], channels[1], generator, stride=1)
         self.third = _Convolution(channels[1], c * self.planes, generator, stride=1)
         # A bias per pixel starts the decoder at the data's mean image, which no convolution of few channels can hold.
         self.bias = nn.Parameter(torch.zeros(1, n_raw))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(R, S, B, n_latent) -> (R, S, B, n_raw)."""
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(R, S, B, in_j) for each input j -> (R, S, B, n_raw)."""
         h, w, c = self.shape
-        hidden = torch.relu(self.first(z))
+        hidden = torch.relu(self.first(*inputs))
         lead, replicates = hidden.shape[1:-1], hidden.shape[0]
         maps = hidden.reshape(replicates, -1, *self.small)
         maps = torch.relu(self.second(_resize(maps, _halved(h), _halved(w))))
