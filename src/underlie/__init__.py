@@ -34,7 +34,19 @@ _PUBLIC = {
     "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
 }
-_SUBPACKAGES = ("datasets", "plot", "report", "check", "graph", "distributions", "data", "nn", "engine", "models")
+_SUBPACKAGES = (
+    "datasets",
+    "plot",
+    "report",
+    "check",
+    "graph",
+    "distributions",
+    "data",
+    "nn",
+    "engine",
+    "models",
+    "sheets",
+)
 
 __all__ = ["__version__", *_PUBLIC, "datasets", "plot"]
 

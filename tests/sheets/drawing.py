@@ -15,7 +15,7 @@ DIGITS = load_digits()
 
 @dataclass(frozen=True)
 class Sheet:
-    """A page, what is written in each cell, and where the crossings of the grid are, (rows + 1, columns + 1, 2: x, y)."""
+    """A page, what is written in each cell, and the grid's crossings, (rows + 1, columns + 1, 2: x, y)."""
 
     image: NDArray[np.uint8]
     digits: NDArray[np.int64]
@@ -24,9 +24,9 @@ class Sheet:
 
 
 def stroke(digit: int, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A real digit of 8 x 8 pixels, smoothly enlarged to about 0.6 of a cell of ``size`` pixels; 0 paper, 1 ink."""
+    """A real digit of 8 x 8 pixels, smoothly enlarged to about ``size`` pixels; 0 paper, 1 ink."""
     image = DIGITS.images[rng.choice(np.flatnonzero(DIGITS.target == digit))] / 16
-    big = ndimage.zoom(np.pad(image, 1), 0.75 * size / 10, order=3)
+    big = ndimage.zoom(np.pad(image, 1), size / 8, order=3)
     return np.clip((big - 0.45) * 6, 0, 1)
 
 
@@ -44,6 +44,7 @@ def draw_sheet(
     line: float = 90.0,
     width: float = 0.014,
     wander: float = 0.04,
+    reach: float = 0.56,
     seed: int = 0,
 ) -> Sheet:
     """Draw a sheet of US letter paper with cells of one inch.
@@ -56,6 +57,7 @@ def draw_sheet(
     noise : standard deviation in grey values
     shading : how much darker, relatively, the paper is at one corner
     line, width : grey value and width in inches of the printed lines
+    reach : height of a digit, in cells
     wander : standard deviation of a digit's place, in cells
     """
     rng = np.random.default_rng(seed)
@@ -66,7 +68,9 @@ def draw_sheet(
     half = max(1.0, width * fine / 2)
     for i in range(rows + 1):
         y = top + i * fine
-        ink[round(y - half) : round(y + half), round(left - half) : round(left + columns * fine + half)] = 1 - line / 255
+        ink[round(y - half) : round(y + half), round(left - half) : round(left + columns * fine + half)] = (
+            1 - line / 255
+        )
     for j in range(columns + 1):
         x = left + j * fine
         ink[round(top - half) : round(top + rows * fine + half), round(x - half) : round(x + half)] = 1 - line / 255
@@ -75,16 +79,18 @@ def draw_sheet(
     for i, j in np.ndindex(digits.shape):
         if digits[i, j] < 0:
             continue
-        one = stroke(digits[i, j], fine, rng) * 0.85
+        one = stroke(digits[i, j], round(reach * fine), rng) * 0.85
         h, w = one.shape
-        y, x = (top + (i + 0.5) * fine - h / 2, left + (j + 0.5) * fine - w / 2) + rng.normal(0, wander * fine, 2)
+        y, x = np.add(
+            (top + (i + 0.5) * fine - h / 2, left + (j + 0.5) * fine - w / 2), rng.normal(0, wander * fine, 2)
+        )
         at = (slice(round(y), round(y) + h), slice(round(x), round(x) + w))
         strokes[at] = np.maximum(strokes[at], one)
     matrix = _scanner(width_, height, degrees, keystone, np.array(shift) * fine)
     u, v = np.meshgrid(left + fine * np.arange(columns + 1), top + fine * np.arange(rows + 1))
     x, y, w = np.tensordot(matrix, np.stack([u, v, np.ones_like(u)]), axes=1)
     page = _seen(np.maximum(ink, strokes), matrix)
-    yy, xx = np.mgrid[0:1:complex(page.shape[0]), 0:1:complex(page.shape[1])]
+    yy, xx = np.mgrid[0 : 1 : complex(page.shape[0]), 0 : 1 : complex(page.shape[1])]
     page = 250 * (1 - page) * (1 - shading * (0.6 * xx + 0.4 * yy)) + rng.normal(0, noise, page.shape)
     return Sheet(
         np.clip(page, 0, 255).round().astype(np.uint8),

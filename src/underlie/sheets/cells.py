@@ -52,7 +52,7 @@ class Cutting:
         return self.size - 2 * self.trim
 
 
-def cut(image: NDArray[np.uint8], grid: Grid, cutting: Cutting = Cutting()) -> NDArray[np.uint8]:  # noqa: B008 (frozen)
+def cut(image: NDArray[np.uint8], grid: Grid, cutting: Cutting = Cutting()) -> NDArray[np.uint8]:
     """The cells of a page, each straightened, resampled, trimmed and thresholded.
 
     What is written is not centred, scaled or turned within its cell.

@@ -45,9 +45,7 @@ def doubts(cells: NDArray[np.uint8], grid: Grid) -> list[list[list[str]]]:
     misfit = grid.misfit()
     # written so that NaN, no line seen, is poor as well
     poor = ~(misfit <= _MISFIT)
-    return [
-        [_of_cell(small[i, j], poor=bool(poor[i, j])) for j in range(grid.columns)] for i in range(grid.rows)
-    ]
+    return [[_of_cell(small[i, j], poor=bool(poor[i, j])) for j in range(grid.columns)] for i in range(grid.rows)]
 
 
 def _of_cell(image: NDArray[np.uint8], *, poor: bool) -> list[str]:

@@ -59,6 +59,25 @@ def find_grid(image: NDArray[np.uint8], rows: int = 10, columns: int = 7) -> Gri
     (60.5, 50.5, 45.0)
     """
     image = _checked(image, rows, columns)
+    try:
+        return _found(image, rows, columns)
+    except NoGridError as error:
+        if rows == columns or not _shows(image, columns, rows):
+            raise
+        raise NoGridError(
+            f"no {rows} x {columns} grid found: there is one of {columns} x {rows} cells; the page lies on its side"
+        ) from error
+
+
+def _shows(image: Grey, rows: int, columns: int) -> bool:
+    try:
+        _found(image, rows, columns)
+    except NoGridError:
+        return False
+    return True
+
+
+def _found(image: Grey, rows: int, columns: int) -> Grid:
     factor = math.ceil(max(image.shape) / _WORKING)
     reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
     matrix = guess_matrix(darkness(reduced), rows, columns)

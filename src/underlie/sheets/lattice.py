@@ -94,7 +94,7 @@ def guess_lines(thin: NDArray[np.float32], n_lines: int) -> list[Lines]:
     def profile(slope: float, fan: float) -> Floats:
         at = y_ - slope * x_ - fan * leaning
         kept = (at >= 0) & (at < height)
-        return np.bincount(at[kept].astype(int), weight[kept], minlength=height)
+        return np.bincount(at[kept].astype(int), weight[kept], minlength=height).astype(np.float64)
 
     def sharpness(lines: tuple[float, float]) -> float:
         return float(np.square(profile(*lines)).sum())
@@ -105,8 +105,7 @@ def guess_lines(thin: NDArray[np.float32], n_lines: int) -> list[Lines]:
     near = np.tan(np.radians(np.linspace(-_STEP, _STEP, 17)))
     slope, fan = max([(slope + s, fan) for s in near.tolist()], key=sharpness)
     return [
-        Lines(slope, fan, first, spacing, score)
-        for first, spacing, score in _even_sets(profile(slope, fan), n_lines)
+        Lines(slope, fan, first, spacing, score) for first, spacing, score in _even_sets(profile(slope, fan), n_lines)
     ]
 
 
@@ -181,9 +180,8 @@ def _dark_share(wide: list[NDArray[np.bool_]], matrix: Floats, rows: int, column
     shares = []
     for part, ends in zip(wide, ((rows, columns), (columns, rows)), strict=True):
         along = (np.arange(ends[1] * 12) + 0.5) / 12
-        i, s = np.meshgrid(np.arange(ends[0] + 1), along, indexing="ij")
+        i, s = np.meshgrid(np.arange(ends[0] + 1.0), along, indexing="ij")
         u, v = (s, i) if part is wide[0] else (i, s)
-        u, v = u.astype(float), v.astype(float)
         x, y = np.floor(place(matrix, u.ravel(), v.ravel())).astype(int)
         inside = (x >= 0) & (x < part.shape[1]) & (y >= 0) & (y < part.shape[0])
         hit = np.zeros(u.size, dtype=bool)

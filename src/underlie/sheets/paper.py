@@ -23,7 +23,7 @@ _DARKEST = 0.35
 def paper_map(image: Grey) -> NDArray[np.float32]:
     """Brightness of the paper in blocks of the image, smoothed; (m, k), in grey values.
 
-    An upper quantile of each block, since ink covers little of it; a median over neighbours mends blocks that ink fills.
+    An upper quantile of each block, since ink covers little of it; a median over neighbours mends blocks full of ink.
     """
     side = max(1, round(max(image.shape) / _BLOCKS))
     # a few hundred pixels of a block tell its quantile

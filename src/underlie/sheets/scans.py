@@ -19,6 +19,10 @@ PATTERN: Final = "{writer}_{page}"
 _COLUMNS: Final = ("file", "writer", "page")
 
 
+class UnreadableScanError(ValueError):
+    """A file is no image that can be read."""
+
+
 @final
 @dataclass(frozen=True)
 class Page:
@@ -79,7 +83,9 @@ def find_pages(
     pages: list[Page] = []
     for file in files:
         n_frames = _count_frames(file)
-        writer, first = _from_table(file, named) if named is not None else _from_name(file, pattern, expression, n_frames)
+        writer, first = (
+            _from_table(file, named) if named is not None else _from_name(file, pattern, expression, n_frames)
+        )
         pages += [Page(file, frame, writer, first + frame) for frame in range(n_frames)]
     pages.sort(key=lambda page: (_natural(page.writer), page.number))
     _check_unique(pages)
@@ -99,7 +105,7 @@ def read_page(file: str | Path, frame: int = 0) -> NDArray[np.uint8]:
 
     Raises
     ------
-    ValueError
+    UnreadableScanError
         If the file is no image that can be read.
     """
     path = Path(file)
@@ -118,13 +124,13 @@ def read_page(file: str | Path, frame: int = 0) -> NDArray[np.uint8]:
 
 def _grey(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        return (np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8)
+        return np.asarray(np.clip(np.asarray(image), 0, 65535) // 257, dtype=np.uint8)
     if image.mode == "F":
         raise ValueError("it holds real numbers, not grey values; save it with 8 or 16 bits")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("L"))
+    return np.array(image.convert("L"), dtype=np.uint8)
 
 
 def _quiet_about_size() -> warnings.catch_warnings:
@@ -132,8 +138,8 @@ def _quiet_about_size() -> warnings.catch_warnings:
     return warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning)
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"{path.name} cannot be read as an image: {error}. Scan or save it again as PNG or TIFF")
+def _unreadable(path: Path, error: Exception) -> UnreadableScanError:
+    return UnreadableScanError(f"{path.name} cannot be read as an image: {error}. Scan or save it again as PNG or TIFF")
 
 
 def _files(scans: Sequence[str | Path]) -> list[Path]:
@@ -157,11 +163,12 @@ def _files(scans: Sequence[str | Path]) -> list[Path]:
 
 
 def _count_frames(file: Path) -> int:
+    """Images in a file; 1 where it cannot be read, which `read_page` says in due time."""
     try:
         with _quiet_about_size(), Image.open(file) as opened:
             return int(getattr(opened, "n_frames", 1)) if file.suffix.lower() in (".tif", ".tiff") else 1
-    except (UnidentifiedImageError, SyntaxError, EOFError, ValueError, OSError, Image.DecompressionBombError) as error:
-        raise _unreadable(file, error) from error
+    except (UnidentifiedImageError, SyntaxError, EOFError, ValueError, OSError, Image.DecompressionBombError):
+        return 1
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
@@ -180,8 +187,8 @@ def _from_name(file: Path, pattern: str, expression: re.Pattern[str] | None, n_f
         # all pages of one writer in one file, which then needs no number
         return file.stem, 1
     raise ValueError(
-        f"{file.name} does not say whose page it is: its name does not match {pattern!r}. Rename it, give the pattern of "
-        "your names, or a table with the columns file, writer, page"
+        f"{file.name} does not say whose page it is: its name does not match {pattern!r}. Rename it, give the pattern "
+        "of your names, or a table with the columns file, writer, page"
     )
 
 
@@ -194,7 +201,9 @@ def _table(labels: str | Path | pd.DataFrame) -> Mapping[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     for row, (file, writer, page) in enumerate(zip(*(frame[name].astype(str) for name in _COLUMNS), strict=True), 1):
         if not re.fullmatch(r"\s*[1-9]\d*\s*", page) or not writer.strip():
-            raise ValueError(f"{what}, row {row}: a writer and a page number from 1 are needed, not {writer!r}, {page!r}")
+            raise ValueError(
+                f"{what}, row {row}: a writer and a page number from 1 are needed, not {writer!r}, {page!r}"
+            )
         if file in found:
             raise ValueError(f"{what}, row {row}: {file} is there twice; keep one line per file")
         found[file] = (writer.strip(), int(page))
