@@ -132,7 +132,7 @@ class Conditioner:
     def evidence(self, X: Any, n_importance: int, seed: int, labels: Labels | None = None) -> Evidence:
         """log p(x_obs), or log p(x_obs, labels), of each row by importance sampling from the guide."""
         parts: list[tuple[Floats, ...]] = []
-        noise = self._noise(n_importance, seed)
+        noise = self.noise(n_importance, seed)
         for chunk in self.chunks(X, n_importance, labels):
             scale = self.encoder.log_abs_det(chunk.observed, chunk.rows.stop - chunk.rows.start)
             weighted = Weighted(chunk.batch, log_weights(self.model, chunk.batch, noise))  # labels are summed out
@@ -179,7 +179,7 @@ class Conditioner:
 
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
         """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
-        noise, generator = self._noise(n_importance, seed), torch.Generator(self.device).manual_seed(seed)
+        noise, generator = self.noise(n_importance, seed), torch.Generator(self.device).manual_seed(seed)
         for chunk in self.chunks(X, n_importance):
             yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise, generator=generator)
 
@@ -208,7 +208,7 @@ class Conditioner:
             return Batch({name: rows})
         return Batch({name: rows}, {name: torch.as_tensor(observed, device=self.device)[None, None]})
 
-    def _noise(self, n_draws: int, seed: int) -> dict[str, torch.Tensor]:
+    def noise(self, n_draws: int, seed: int) -> dict[str, torch.Tensor]:
         """Quasi-random draws for each continuous latent variable, those of all variables jointly even."""
         latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
         draws = normal_draws(n_draws, sum(latent.values()), seed).to(self.device)

@@ -1,0 +1,149 @@
+"""A fitted semi-supervised model, asked about rows: which label, which style, what another label would look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from underlie.estimators.conditioning import Conditioner, Floats, normal_draws
+from underlie.estimators.labelled_fit import VARIABLE
+from underlie.estimators.targets import Targets
+from underlie.graph import Batch, Joint, LatentModel, log_weights
+
+#: Draws of the auxiliary variable over which a prediction is averaged.
+_AUXILIARY_DRAWS = 16
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Style:
+    """What is not in the labels of each row.
+
+    Attributes
+    ----------
+    z : array (n, M)
+        Means of the guide q(z | ..., x, y).
+    labels : array (n, m)
+        Encoded labels that it is the style of.
+    """
+
+    z: Floats
+    labels: Floats
+
+
+@final
+class LabelledQueries:
+    """Labels, styles and new rows from a fitted model.
+
+    Parameters
+    ----------
+    conditioner : Conditioner
+        The replicate that has styles and generates.
+    members : LatentModel
+        All replicates; their predictions are averaged.
+    targets : Targets
+        The labels.
+    """
+
+    def __init__(self, conditioner: Conditioner, members: LatentModel, targets: Targets) -> None:
+        self.conditioner, self.members, self.targets = conditioner, members, targets
+        self.names = [VARIABLE.format(j) for j in range(len(targets.columns))]
+
+    # ---- labels ----
+    @torch.no_grad()
+    def predictions(self, X: Any, seed: int) -> list[Floats]:
+        """For each label, probabilities of its classes (n, K), or its mean (n, 1), by the guide, averaged."""
+        noise = self._auxiliary_noise(seed)
+        parts: list[list[Floats]] = [[] for _ in self.names]
+        for chunk in self.conditioner.chunks(X, _AUXILIARY_DRAWS if noise is not None else 1):
+            batch = with_auxiliary(self.members.inference, chunk.batch, noise)
+            for part, name in zip(parts, self.names, strict=True):
+                factor = self.members.inference[name]
+                part.append(factor.head.mean(factor.raw(batch)).double().mean((0, 1)).cpu().numpy())
+        return [np.concatenate(part) for part in parts]
+
+    @torch.no_grad()
+    def posterior(self, X: Any, n_importance: int, seed: int) -> list[Floats]:
+        """For each label of classes, p(y | x) by importance sampling in the generating replicate: (n, K) each."""
+        noise = self.conditioner.noise(n_importance, seed)
+        parts: list[list[Floats]] = [[] for _ in self.names]
+        for chunk in self.conditioner.chunks(X, n_importance):
+            for part, name in zip(parts, self.names, strict=True):
+                n_classes = self.conditioner.model.generative[name].head.n_raw
+                like = chunk.batch.values["x"][..., :1]
+                joint = [
+                    torch.logsumexp(
+                        log_weights(self.conditioner.model, chunk.batch.set(name, torch.full_like(like, k)), noise), 1
+                    )
+                    for k in range(n_classes)
+                ]
+                part.append(torch.softmax(torch.stack(joint, -1)[0].double(), -1).cpu().numpy())
+        return [np.concatenate(part) for part in parts]
+
+    def most_probable(self, X: Any, seed: int) -> Floats:
+        """Encoded labels of each row, by the guide: (n, m)."""
+        found = [p.argmax(axis=1) if p.shape[1] > 1 else p[:, 0] for p in self.predictions(X, seed)]
+        return np.column_stack(found).astype(float)
+
+    # ---- style ----
+    @torch.no_grad()
+    def styles(self, X: Any, labels: Floats) -> Style:
+        """Style of each row given its labels (n, m)."""
+        model, parts = self.conditioner.model, []
+        known = {name: labels[:, j : j + 1] for j, name in enumerate(self.names)}
+        seen = np.ones((len(labels), 1), dtype=bool)
+        for chunk in self.conditioner.chunks(X, 1, {name: (v, seen) for name, v in known.items()}):
+            batch = with_auxiliary(model.inference, chunk.batch, None)
+            factor = model.inference["z"]
+            parts.append(factor.head.mean(factor.raw(batch))[0, 0].double().cpu().numpy())
+        return Style(np.concatenate(parts), labels)
+
+    @torch.no_grad()
+    def given(self, z: Floats, labels: Floats) -> Batch:
+        """What x depends on: z, the labels, and the auxiliary variable at its mean."""
+        variables = {"z": z} | {name: labels[:, j : j + 1] for j, name in enumerate(self.names)}
+        batch = Batch(
+            {k: v for name, a in variables.items() for k, v in self.conditioner.batch(name, a).values.items()}
+        )
+        return with_auxiliary(self.conditioner.model.generative, batch, None)
+
+    def expected(self, z: Floats, labels: Floats) -> Floats:
+        """E[x | z, y] in numeric units: (n, P)."""
+        others = {k: v[0, 0].double().cpu().numpy() for k, v in self.given(z, labels).values.items() if k != "z"}
+        return self.conditioner.moments(z, 1, others)[0]
+
+    @torch.no_grad()
+    def sample(self, n: int, labels: Floats | None, seed: int) -> tuple[Any, Floats]:
+        """n new rows of the given labels, or of labels drawn too; and the labels (n, m)."""
+        generator = torch.Generator(self.conditioner.device).manual_seed(seed)
+        fixed: Mapping[str, Tensor] = {}
+        if labels is not None:
+            fixed = {
+                name: self.conditioner.batch(name, labels[:, j : j + 1]).values[name]
+                for j, name in enumerate(self.names)
+            }
+        drawn = self.conditioner.model.generative.sample((1, 1, n), generator, Batch(fixed))
+        rows, *known = (drawn.values[v][0, 0].double().cpu().numpy() for v in ("x", *self.names))
+        return self.conditioner.encoder.decode(rows), np.column_stack(known)
+
+    # ---- the auxiliary variable ----
+    def _auxiliary_noise(self, seed: int) -> Tensor | None:
+        if "a" not in self.members.inference:
+            return None
+        width = self.members.inference["a"].head.width
+        return normal_draws(_AUXILIARY_DRAWS, width, seed).to(self.conditioner.device)
+
+
+def with_auxiliary(graph: Joint, batch: Batch, noise: Tensor | None) -> Batch:
+    """The batch with the auxiliary variable, where there is one: draws of it, or its mean without noise."""
+    if "a" not in graph:
+        return batch
+    factor = graph["a"]
+    raw = factor.raw(batch)
+    head: Any = factor.head
+    return batch.set("a", head.mean(raw) if noise is None else head.rsample(raw, noise))
