@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 _PUBLIC = {
     "ProbabilisticPCA": "underlie.estimators.ppca",
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
+    "NeuralClassifier": "underlie.estimators.neural_classifier",
     "VAE": "underlie.estimators.vae",
     "SurvivalVAE": "underlie.estimators.survival_vae",
     "load": "underlie.estimators.persistence",

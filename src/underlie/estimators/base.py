@@ -36,11 +36,11 @@ class Posterior:
     covariance: NDArray[np.float64] | None = None
 
 
-class LatentVariableModel(ABC, BaseEstimator):
+class Estimator(ABC, BaseEstimator):
     """Base of every estimator of this package.
 
-    It holds no model. It fits the encoder, checks later tables against it, averages the score, and saves. Classes that
-    inherit from it are final.
+    It holds no model. It fits the encoder, checks later tables against it, and saves. Classes that inherit from it are
+    final, or abstract.
 
     Attributes
     ----------
@@ -67,33 +67,12 @@ class LatentVariableModel(ABC, BaseEstimator):
         """Fit the model to the rows of X."""
 
     @abstractmethod
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Log-likelihood of each row, in nats on the scale of the data."""
-
-    @abstractmethod
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Everything that ``fit`` learned beside the encoder: plain values, and named arrays or tensors."""
 
     @abstractmethod
     def _restore(self, state: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Set the fitted attributes from what :meth:`_state` gave; ValueError where it does not fit."""
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-likelihood per row, in nats.
-
-        Parameters
-        ----------
-        X : table, array or images of n rows
-            NaN or null where missing; only what is observed counts.
-        y : ignored
-            Here for scikit-learn's conventions.
-
-        Returns
-        -------
-        float
-            The mean of :meth:`score_samples`.
-        """
-        return float(np.mean(self.score_samples(X)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, which ``underlie.load`` reads.
@@ -133,10 +112,39 @@ class LatentVariableModel(ABC, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.estimator_type = "density_estimator"
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.three_d_array = True
+        return tags
+
+
+class LatentVariableModel(Estimator):
+    """Base of the estimators that give a density to rows: averages the score."""
+
+    @abstractmethod
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Log-likelihood of each row, in nats on the scale of the data."""
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-likelihood per row, in nats.
+
+        Parameters
+        ----------
+        X : table, array or images of n rows
+            NaN or null where missing; only what is observed counts.
+        y : ignored
+            Here for scikit-learn's conventions.
+
+        Returns
+        -------
+        float
+            The mean of :meth:`score_samples`.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator"
         return tags
 
 

@@ -32,7 +32,7 @@ from underlie.estimators import tagged_json
 from underlie.warnings import DataWarning, warn
 
 if TYPE_CHECKING:
-    from underlie.estimators.base import LatentVariableModel
+    from underlie.estimators.base import Estimator
 
 #: raised by one whenever a file written now could not be read correctly by the code of yesterday
 FORMAT_VERSION = 1
@@ -41,6 +41,7 @@ FORMAT_VERSION = 1
 REGISTRY = {
     "ProbabilisticPCA": "underlie.estimators.ppca",
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
+    "NeuralClassifier": "underlie.estimators.neural_classifier",
     "VAE": "underlie.estimators.vae",
     "SurvivalVAE": "underlie.estimators.survival_vae",
 }
@@ -65,7 +66,7 @@ class _File(NamedTuple):
     arrays: dict[str, Any]
 
 
-def save(model: LatentVariableModel, path: str | os.PathLike[str]) -> None:
+def save(model: Estimator, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to one file.
 
     The file appears under its name only when it is complete: it is written beside its destination, flushed to the disk

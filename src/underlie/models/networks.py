@@ -66,8 +66,8 @@ class Networks:
             return ConvEncoder(self.row_shape, n_out, generator, with_mask=with_mask, extra=extra)
         assert isinstance(self.encoder, nn.Module)
         shape = self.row_shape if n_in == n_cells and not with_mask else (n_in,)
-        module = _fresh(self.encoder, generator)
-        width = _width(module, shape, self.n_rows, "encoder")
+        module = fresh_copy(self.encoder, generator)
+        width = width_of(module, shape, self.n_rows, "encoder")
         return Joined(Foreign([module], shape), Affine([width, *extra], n_out, generator))
 
     def build_decoder(self, in_sizes: Sequence[int], n_raw: int, generator: torch.Generator) -> nn.Module:
@@ -77,9 +77,9 @@ class Networks:
         if self.decoder == "conv":
             return ConvDecoder(in_sizes, self.row_shape, n_raw, generator)
         assert isinstance(self.decoder, nn.Module)
-        module = _fresh(self.decoder, generator)
+        module = fresh_copy(self.decoder, generator)
         n_in = sum(in_sizes)
-        if (width := _width(module, (n_in,), self.n_rows, "decoder")) != n_raw:
+        if (width := width_of(module, (n_in,), self.n_rows, "decoder")) != n_raw:
             raise ValueError(
                 f"decoder gives {width} numbers per row, but the likelihood needs {n_raw}: change its last layer."
             )
@@ -102,7 +102,7 @@ def check_networks(activation: object, encoder: object, decoder: object) -> None
             raise ValueError(f"{side} is {network!r}; give 'mlp', 'conv' or an nn.Module.")
 
 
-def _fresh(module: nn.Module, generator: torch.Generator) -> nn.Module:
+def fresh_copy(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """A copy with new starting weights where its layers know how to draw them, so that replicates differ."""
     module = copy.deepcopy(module)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
@@ -114,7 +114,7 @@ def _fresh(module: nn.Module, generator: torch.Generator) -> nn.Module:
     return module
 
 
-def _width(module: nn.Module, in_shape: tuple[int, ...], n_rows: int, side: str) -> int:
+def width_of(module: nn.Module, in_shape: tuple[int, ...], n_rows: int, side: str) -> int:
     """Numbers per row that a user's network gives, from a trial of a copy of it."""
     trial = copy.deepcopy(module).train()
     shape = (n_rows, *in_shape)

@@ -2,6 +2,7 @@
 
 from underlie.nn.joined import Concatenated, Joined
 from underlie.nn.layers import ACTIVATIONS, MLP, Affine
+from underlie.nn.lenet import LeNet5
 from underlie.nn.read import Read
 from underlie.nn.regression import Outcome, Regression, treatment_terms
 from underlie.nn.replicates import Foreign, fill, stack, take, tensors
@@ -13,6 +14,7 @@ __all__ = [
     "Concatenated",
     "Foreign",
     "Joined",
+    "LeNet5",
     "Outcome",
     "Read",
     "Regression",

@@ -43,7 +43,7 @@ class ConvEncoder(nn.Module):
         extra: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.shape = _height_width_channels(image_shape)
+        self.shape = height_width_channels(image_shape)
         self.planes = 2 if with_mask else 1
         h, w, c = self.shape
         self.first = _Convolution(c * self.planes, channels[0], generator)
@@ -90,7 +90,7 @@ class ConvDecoder(nn.Module):
         channels: tuple[int, int] = (32, 16),
     ) -> None:
         super().__init__()
-        self.shape = h, w, c = _height_width_channels(image_shape)
+        self.shape = h, w, c = height_width_channels(image_shape)
         if n_raw % (h * w * c):
             raise ValueError(
                 f"a convolutional decoder gives the same number of parameters to each of {h * w * c} pixels, but the "
@@ -152,7 +152,8 @@ def _halved(size: int) -> int:
     return (size + 1) // 2
 
 
-def _height_width_channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def height_width_channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Of images whose rows of data have this shape; one channel where it names none."""
     if len(shape) not in (2, 3):
         raise ValueError(
             f"a convolutional network reads images of shape (height, width[, channels]); rows have shape {shape}."
