@@ -35,7 +35,7 @@ def draw_sheet(
     columns: int = 7,
     *,
     layout: str = "0011223344",
-    dpi: int = 75,
+    dpi: int = 60,
     degrees: float = 0.0,
     keystone: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
@@ -84,6 +84,7 @@ def draw_sheet(
         y, x = np.add(
             (top + (i + 0.5) * fine - h / 2, left + (j + 0.5) * fine - w / 2), rng.normal(0, wander * fine, 2)
         )
+        y, x = np.clip(y, 0, height - h), np.clip(x, 0, width_ - w)
         at = (slice(round(y), round(y) + h), slice(round(x), round(x) + w))
         strokes[at] = np.maximum(strokes[at], one)
     matrix = _scanner(width_, height, degrees, keystone, np.array(shift) * fine)

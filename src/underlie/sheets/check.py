@@ -34,6 +34,8 @@ def check_grid(grid: Grid, scan: Scan, usual: float) -> None:
     """
     wanted = f"{grid.rows} x {grid.columns}"
     there = _extent(grid, scan, usual)
+    if there is not None:
+        there = there[0] * _finer(grid, scan, usual, rows=True), there[1] * _finer(grid, scan, usual, rows=False)
     if there is None:
         raise NoGridError(f"no {wanted} grid found: no regular lattice of lines")
     if there != (grid.rows, grid.columns):
@@ -71,6 +73,23 @@ def _extent(grid: Grid, scan: Scan, usual: float) -> tuple[int, int] | None:
     n_rows = bottom - top + beyond(top, -1, vertical=True) + beyond(bottom, 1, vertical=True)
     n_columns = right - left + beyond(left, -1, vertical=False) + beyond(right, 1, vertical=False)
     return n_rows, n_columns
+
+
+def _finer(grid: Grid, scan: Scan, usual: float, *, rows: bool) -> int:
+    """1, or how many cells of the printed grid lie in one of the fitted.
+
+    Further lines are looked for where they would cross the fitted ones, away from what is written in cells.
+    """
+    n, across = (grid.rows, grid.columns) if rows else (grid.columns, grid.rows)
+    for parts in (2, 3):
+        at = (np.arange(n) + 1 / parts)[:, None]
+        along = np.arange(across + 1)[None, :] + np.array([-0.3, 0.3])[:, None, None]
+        ends = np.stack(np.broadcast_arrays(*((along, at) if rows else (at, along))), axis=-1)
+        inner = ends.transpose(1, 2, 0, 3)[:, 1:-1].reshape(-1, 2, 2)
+        offset, _ = lines_beside(scan, grid.matrix, inner, 2 * _WINDOW, usual)
+        if np.isfinite(offset).mean() >= _LEAST_SEEN:
+            return parts
+    return 1
 
 
 def _run(shown: NDArray[np.bool_]) -> tuple[int, int] | None:

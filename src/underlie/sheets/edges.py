@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 #: places along an edge at which the scan is read, away from the crossings
 _ALONG = np.linspace(0.08, 0.92, 48)
+#: places across an edge, on either side, at most
+_MOST_STEPS = 200
 #: offsets beyond this share of a cell count by their size, not by its square
 _OUTLYING = 0.004
 #: a line is darker than the paper beside it by this much, and by this share of what is usual in the scan
@@ -69,7 +71,8 @@ def offsets(scan: Scan, matrix: Floats, edges: Floats, window: float) -> tuple[F
     Across an edge the darkness is the median over its length, in which strokes that cross the line leave no trace.
     """
     across = _pixels_per_cell(matrix, edges) / scan.factor
-    steps = np.linspace(-window, window, 2 * max(12, round(window * across)) + 1)
+    n = int(np.clip(round(window * across), 12, _MOST_STEPS))
+    steps = np.linspace(-window, window, 2 * n + 1)
     x, y = place(matrix, edges[..., 0], edges[..., 1])
     dx, dy = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
     # (edge, along, across); the normal (-dy, dx) has the edge's length, which is one cell
@@ -99,9 +102,6 @@ def refit(matrix: Floats, edges: Floats, offset: Floats) -> Floats:
     Each edge says where its line is in one direction only, across; edges in which ``offset`` is NaN say nothing.
     """
     known = np.isfinite(offset)
-    if known.sum() < 16:
-        # a projective matrix has eight numbers
-        return matrix
     middle = edges[known].mean(axis=1)
     x, y = place(matrix, edges[known][..., 0], edges[known][..., 1])
     dx, dy = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]

@@ -20,6 +20,8 @@ _WORKING: Final = 1200
 #: half widths, in cells, of the strips in which each edge's line is looked for, step by step
 _WINDOWS: Final = (0.2, 0.12)
 _LAST_WINDOWS: Final = (0.08, 0.06)
+#: share of the edges beside which a line must be seen for a fit to mean anything
+_LEAST_TO_FIT: Final = 0.4
 _MOST_CELLS: Final = 40
 
 
@@ -86,11 +88,13 @@ def _found(image: Grey, rows: int, columns: int) -> Grid:
     matrix = np.diag([factor, factor, 1.0]) @ matrix
     edges = grid_edges(rows, columns)
     small = Scan(reduced, paper_map(reduced), float(factor))
-    for window in _WINDOWS:
-        matrix = refit(matrix, edges, lines_beside(small, matrix, edges, window)[0])
     full = Scan(image, small.paper, 1.0)
-    for window in _LAST_WINDOWS:
-        matrix = refit(matrix, edges, lines_beside(full, matrix, edges, window)[0])
+    for scan, windows in ((small, _WINDOWS), (full, _LAST_WINDOWS)):
+        for window in windows:
+            offset, _ = lines_beside(scan, matrix, edges, window)
+            if np.isfinite(offset).mean() < _LEAST_TO_FIT:
+                raise NoGridError(f"no {rows} x {columns} grid found: no regular lattice of lines")
+            matrix = refit(matrix, edges, offset)
     offset, usual = lines_beside(full, matrix, edges, _LAST_WINDOWS[-1])
     n = (rows + 1) * columns
     grid = Grid(rows, columns, matrix, offset[:n].reshape(rows + 1, columns), offset[n:].reshape(rows, columns + 1))

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 _STEEPEST, _STEP = 8.0, 0.2
 #: and how much slopes may differ between both ends of the image, as in a picture taken at a slant
 _FANS = np.linspace(-0.03, 0.03, 25)
+#: pixels over which a line is averaged along its course: at 8 degrees it rises by one over these
+_AVERAGED = 9
 #: a peak lower than this share of the highest one is no line of the grid
 _LOW = 0.2
 #: how far a line may be from its place in an even lattice, in spacings
@@ -61,12 +63,13 @@ def guess_matrix(dark: NDArray[np.float32], rows: int, columns: int) -> Floats |
     horizontal = guess_lines(across, rows + 1)
     vertical = guess_lines(along.T, columns + 1)
     best, found = 0.0, None
-    for h, v in product(horizontal, vertical):
+    wide_h = [_widened(across, 0.04 * h.spacing, 0) for h in horizontal]
+    wide_v = [_widened(along, 0.04 * v.spacing, 1) for v in vertical]
+    for (h, seen_h), (v, seen_v) in product(zip(horizontal, wide_h, strict=True), zip(vertical, wide_v, strict=True)):
         if not 0.4 < h.spacing / v.spacing < 2.5:
             continue
-        wide = [_widened(part, 0.04 * lines.spacing, axis) for part, lines, axis in ((across, h, 0), (along, v, 1))]
         matrix = _matrix(h, v, dark.shape, rows, columns)
-        share = _dark_share(wide, matrix, rows, columns)
+        share = _dark_share([seen_h, seen_v], matrix, rows, columns)
         if share > best:
             best, found = share, matrix
     return found
@@ -76,9 +79,11 @@ def thin_lines(dark: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """What is dark and thin along an axis, 0 to 1; pale lines count as much as black strokes."""
     thickest = max(7, round(max(dark.shape) / 60))
     size = (thickest, 1) if axis == 0 else (1, thickest)
-    thin = dark - ndimage.grey_opening(dark, size=size)
-    least = max(0.05, 4 * noise_level(dark))
-    return np.asarray(np.clip((thin - least) / 0.1, 0, 1), dtype=np.float32)
+    # noise averages out along a line, and so do strokes that cross it
+    along = ndimage.uniform_filter1d(dark, _AVERAGED, axis=1 - axis)
+    thin = along - ndimage.grey_opening(along, size=size)
+    least = max(0.03, 4 * noise_level(dark) / np.sqrt(_AVERAGED))
+    return np.asarray(np.clip((thin - least) / 0.05, 0, 1), dtype=np.float32)
 
 
 def guess_lines(thin: NDArray[np.float32], n_lines: int) -> list[Lines]:
