@@ -71,7 +71,8 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         Epochs without better held-out log-probabilities after which a member stops. "auto" is an eighth of
         ``max_epochs``, between 10 and 30.
     valid_fraction : float
-        Share of the rows that each member holds out for that; 0 trains on all rows for ``max_epochs``.
+        Share of the rows that each member holds out for that; 0 trains on all rows for ``max_epochs``. That may gain
+        accuracy where rows are few and labels free of error, but probabilities become far too sure where they are not.
     activation : {"relu", "silu", "gelu"}
         Of the hidden layers of a multilayer perceptron.
     precision : {"auto", "float32", "bfloat16"}
