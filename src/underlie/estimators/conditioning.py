@@ -177,6 +177,22 @@ class Conditioner:
         _warn_if_poor(np.concatenate(shapes))
         return np.concatenate(parts, axis=1)
 
+    def impute(self, X: Any, n_copies: int | None, n_importance: int, seed: int) -> Any:
+        """X with its missing cells at their best values, or ``n_copies`` of it with draws in their place."""
+        encoded = self.encoder.encode(X)
+        rows, holed = incomplete(encoded)
+        if len(rows) == 0:
+            drawn = np.empty((n_copies or 1, 0, self.encoder.n_columns))
+        elif n_copies is None:
+            drawn = self.encoder.encoded_from_numeric(self.expected(holed, n_importance, seed))[None]
+        else:
+            drawn = self.draws(holed, n_copies, n_importance, seed)
+        completed, values = [], encoded.values.copy()
+        for draw in drawn:
+            values[rows] = draw
+            completed.append(self.encoder.fill(X, values))
+        return completed[0] if n_copies is None else completed
+
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
         """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
         noise, generator = self.noise(n_importance, seed), torch.Generator(self.device).manual_seed(seed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal, final
 
@@ -13,19 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from underlie import nn as unn
+from underlie.data import Encoder
 from underlie.distributions import Likelihood
 from underlie.engine import Group, Rows, Settings, Trained, train
+from underlie.estimators.ppca import ProbabilisticPCA
 from underlie.estimators.targets import Target
 from underlie.graph import Batch, LatentModel, labelled_elbo
 from underlie.models.classifier import classifier_network
+from underlie.models.neighbours import neighbour_graph, neighbour_prior
 from underlie.models.networks import Networks
 from underlie.models.semi_supervised import Label, Nets, semi_supervised_vae
 from underlie.models.start import LinearStart
 
 Floats = NDArray[np.float64]
-
 #: What all labels' variables are called in the graphs.
 VARIABLE: Final = "y{}"
+_MAX_COMPONENTS: Final = 50
 
 
 @final
@@ -59,7 +63,7 @@ class Architecture:
     with_mask: bool
     start: LinearStart | None = None
 
-    def build(self, generator: torch.Generator) -> LatentModel:
+    def build(self, generator: torch.Generator, *, hinted: bool = False) -> LatentModel:
         """One replicate; the two graphs are in `underlie.models.semi_supervised`."""
         # The classifier has a generator of its own: it starts alike whatever is built around it.
         own = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
@@ -81,7 +85,13 @@ class Architecture:
             auxiliary=perceptron,
         )
         model = semi_supervised_vae(
-            self.head, self.labels, self.n_latent, self.n_auxiliary, nets, with_mask=self.with_mask
+            self.head,
+            self.labels,
+            self.n_latent,
+            self.n_auxiliary,
+            nets,
+            with_mask=self.with_mask,
+            hinted=hinted,
         )
         if self.start is not None:
             encoder, decoder = model.inference["z"].net, model.generative["x"].net
@@ -89,6 +99,17 @@ class Architecture:
             assert decoder is not None
             self.start.apply(encoder, decoder)
         return model
+
+    def without_hints(self, trained: LatentModel, n_replicates: int) -> LatentModel:
+        """The model of rows of which nothing is known beforehand, with what was learned with hints."""
+        model = unn.stack([self.build(torch.Generator().manual_seed(0)) for _ in range(n_replicates)])
+        own = {name: tensor for name, tensor, _ in unn.tensors(model)}
+        unn.fill(model, own | {name: tensor for name, tensor, _ in unn.tensors(trained)})
+        return model.eval()
+
+    def started(self, start: LinearStart) -> Architecture:
+        """The same, with encoder and decoder starting somewhere."""
+        return replace(self, start=start)
 
 
 def labels_of(targets: Sequence[Target], encoded: Floats, seen: NDArray[np.bool_]) -> tuple[Label, ...]:
@@ -103,6 +124,41 @@ def labels_of(targets: Sequence[Target], encoded: Floats, seen: NDArray[np.bool_
     return tuple(found)
 
 
+def neighbour_hints(
+    X: Any, table: Encoder, labels: Sequence[Label], encoded: Floats, seen: NDArray[np.bool_], seed: int
+) -> tuple[dict[str, Floats], NDArray[np.intp]]:
+    """What the neighbours of each row say of its labels: hints, and the labels that were spread, -1 where none.
+
+    Distances are those of the rows' projections on their first principal components (of columns of unit variance, or
+    of pixels), with missing cells at their conditional means.
+    """
+    spread = np.full(encoded.shape, -1)
+    graph = neighbour_graph(_projections(X, table))
+    hints = {}
+    for j, label in enumerate(labels):
+        if label.prior is None:
+            continue
+        codes = np.where(seen[:, j], encoded[:, j], -1).astype(int)
+        base = label.prior.double().numpy()
+        if (codes >= 0).any():
+            hints[label.hint], spread[:, j] = neighbour_prior(graph, codes, base, np.random.default_rng([seed, j]))
+        else:
+            hints[label.hint] = np.tile(base, (len(codes), 1))
+    return hints, spread
+
+
+def _projections(X: Any, table: Encoder) -> Floats:
+    """Coordinates of each row on the first principal components, at most 50."""
+    pca = ProbabilisticPCA(
+        max(1, min(_MAX_COMPONENTS, table.n_numeric - 1, len(X) - 2)), standardize=len(table.row_shape) == 1
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the data has fewer dimensions is of no interest here
+        z = pca.fit_transform(X)
+    _, lengths, axes = np.linalg.svd(pca.components_.T, full_matrices=False)
+    return np.asarray(z @ axes.T * lengths)
+
+
 @final
 class LabelledRows:
     """Some rows of a table, with those of their labels that were all seen.
@@ -113,12 +169,12 @@ class LabelledRows:
         The whole table.
     index : Tensor (n,)
         Which rows of it.
-    labels : mapping of str to Tensor (n, 1)
-        Encoded labels of these rows.
+    others : mapping of str to Tensor (n, width)
+        Encoded labels of these rows, and what is known of them beforehand.
     """
 
-    def __init__(self, rows: Rows, index: Tensor, labels: Mapping[str, Tensor]) -> None:
-        self.rows, self.index, self.labels = rows, index, labels
+    def __init__(self, rows: Rows, index: Tensor, others: Mapping[str, Tensor]) -> None:
+        self.rows, self.index, self.others = rows, index, others
 
     def __len__(self) -> int:
         return len(self.index)
@@ -126,7 +182,7 @@ class LabelledRows:
     def take(self, index: Tensor) -> Batch:
         """Rows ``index`` (R, B), as a batch of shape (R, 1, B, width)."""
         batch = self.rows.take(self.index[index])
-        for name, values in self.labels.items():
+        for name, values in self.others.items():
             batch = batch.set(name, values[index].unsqueeze(1))
         return batch
 
@@ -135,6 +191,7 @@ def groups_of(
     rows: Rows,
     encoded: Floats,
     seen: NDArray[np.bool_],
+    hints: Mapping[str, Floats],
     batch_size: int,
     label_weight: float | None,
     device: torch.device,
@@ -148,6 +205,8 @@ def groups_of(
     rows : Rows
     encoded, seen : arrays (n, m)
         Encoded labels, and which there are.
+    hints : mapping of str to array (n, K)
+        What is known of each row's labels beforehand; see `Label.hint`.
     batch_size : int
         Rows of each group in a batch at most.
     label_weight : float or None
@@ -165,21 +224,28 @@ def groups_of(
         if not pattern.any() and not with_unlabelled:
             continue
         where = np.flatnonzero((seen == pattern).all(axis=1))
-        known = {
-            VARIABLE.format(j): torch.as_tensor(encoded[where, j : j + 1], dtype=torch.float32, device=device)
-            for j in np.flatnonzero(pattern)
-        }
-        part = LabelledRows(rows, torch.as_tensor(where, device=device), known)
-        groups.append(Group(part, batch_size, label_weight if known else 1.0))
+        others = {VARIABLE.format(j): encoded[where, j : j + 1] for j in np.flatnonzero(pattern)}
+        others |= {name: hint[where] for name, hint in hints.items()}
+        tensors = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in others.items()}
+        part = LabelledRows(rows, torch.as_tensor(where, device=device), tensors)
+        groups.append(Group(part, batch_size, label_weight if pattern.any() else 1.0))
     return groups
 
 
 def train_labelled(
-    architecture: Architecture, groups: list[Group], alpha: float, settings: Settings, seeds: Sequence[int]
+    architecture: Architecture,
+    groups: list[Group],
+    alpha: float,
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    hinted: bool,
 ) -> Trained:
     """Train all replicates; the history is on the encoded scale."""
     objective = partial(labelled_elbo, alpha=alpha)
-    return train(architecture.build, objective, groups, settings, seeds, "SemiSupervisedVAE")
+    build = partial(architecture.build, hinted=hinted)
+    trained = train(build, objective, groups, settings, seeds, "SemiSupervisedVAE")
+    return replace(trained, model=architecture.without_hints(trained.model, len(seeds))) if hinted else trained
 
 
 def automatic_alpha(seen: NDArray[np.bool_]) -> float:
@@ -188,11 +254,3 @@ def automatic_alpha(seen: NDArray[np.bool_]) -> float:
     The classifier's weight of Kingma et al. (2014) and Maaløe et al. (2016), turned round.
     """
     return float(min(1.0, 10.0 * seen.any(axis=1).mean()))
-
-
-def as_variables(encoded: Floats, seen: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """Encoded labels (n, m) by the names of their variables, with what was seen of them where that is given."""
-    columns = {VARIABLE.format(j): encoded[:, j : j + 1] for j in range(encoded.shape[1])}
-    if seen is None:
-        return dict(columns)
-    return {name: (values, seen[:, j : j + 1]) for j, (name, values) in enumerate(columns.items())}

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from underlie.estimators.conditioning import Conditioner, Floats, normal_draws
+from underlie.estimators.conditioning import Conditioner, Floats, Labels, normal_draws
 from underlie.estimators.labelled_fit import VARIABLE
 from underlie.estimators.targets import Targets
 from underlie.graph import Batch, Joint, LatentModel, log_weights
 
 #: Draws of the auxiliary variable over which a prediction is averaged.
 _AUXILIARY_DRAWS = 16
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Style:
-    """What is not in the labels of each row.
-
-    Attributes
-    ----------
-    z : array (n, M)
-        Means of the guide q(z | ..., x, y).
-    labels : array (n, m)
-        Encoded labels that it is the style of.
-    """
-
-    z: Floats
-    labels: Floats
 
 
 @final
@@ -56,9 +39,9 @@ class LabelledQueries:
 
     # ---- labels ----
     @torch.no_grad()
-    def predictions(self, X: Any, seed: int) -> list[Floats]:
+    def predictions(self, X: Any) -> list[Floats]:
         """For each label, probabilities of its classes (n, K), or its mean (n, 1), by the guide, averaged."""
-        noise = self._auxiliary_noise(seed)
+        noise = self._auxiliary_noise()
         parts: list[list[Floats]] = [[] for _ in self.names]
         for chunk in self.conditioner.chunks(X, _AUXILIARY_DRAWS if noise is not None else 1):
             batch = with_auxiliary(self.members.inference, chunk.batch, noise)
@@ -85,23 +68,21 @@ class LabelledQueries:
                 part.append(torch.softmax(torch.stack(joint, -1)[0].double(), -1).cpu().numpy())
         return [np.concatenate(part) for part in parts]
 
-    def most_probable(self, X: Any, seed: int) -> Floats:
+    def most_probable(self, X: Any) -> Floats:
         """Encoded labels of each row, by the guide: (n, m)."""
-        found = [p.argmax(axis=1) if p.shape[1] > 1 else p[:, 0] for p in self.predictions(X, seed)]
+        found = [p.argmax(axis=1) if p.shape[1] > 1 else p[:, 0] for p in self.predictions(X)]
         return np.column_stack(found).astype(float)
 
     # ---- style ----
     @torch.no_grad()
-    def styles(self, X: Any, labels: Floats) -> Style:
-        """Style of each row given its labels (n, m)."""
+    def styles(self, X: Any, labels: Floats) -> Floats:
+        """Style of each row given its labels (n, m): means of q(z | ..., x, y), (n, M)."""
         model, parts = self.conditioner.model, []
-        known = {name: labels[:, j : j + 1] for j, name in enumerate(self.names)}
-        seen = np.ones((len(labels), 1), dtype=bool)
-        for chunk in self.conditioner.chunks(X, 1, {name: (v, seen) for name, v in known.items()}):
+        for chunk in self.conditioner.chunks(X, 1, as_evidence(labels, np.ones(labels.shape, dtype=bool))):
             batch = with_auxiliary(model.inference, chunk.batch, None)
             factor = model.inference["z"]
             parts.append(factor.head.mean(factor.raw(batch))[0, 0].double().cpu().numpy())
-        return Style(np.concatenate(parts), labels)
+        return np.concatenate(parts)
 
     @torch.no_grad()
     def given(self, z: Floats, labels: Floats) -> Batch:
@@ -132,11 +113,11 @@ class LabelledQueries:
         return self.conditioner.encoder.decode(rows), np.column_stack(known)
 
     # ---- the auxiliary variable ----
-    def _auxiliary_noise(self, seed: int) -> Tensor | None:
+    def _auxiliary_noise(self) -> Tensor | None:
         if "a" not in self.members.inference:
             return None
         width = self.members.inference["a"].head.width
-        return normal_draws(_AUXILIARY_DRAWS, width, seed).to(self.conditioner.device)
+        return normal_draws(_AUXILIARY_DRAWS, width, seed=0).to(self.conditioner.device)
 
 
 def with_auxiliary(graph: Joint, batch: Batch, noise: Tensor | None) -> Batch:
@@ -147,3 +128,22 @@ def with_auxiliary(graph: Joint, batch: Batch, noise: Tensor | None) -> Batch:
     raw = factor.raw(batch)
     head: Any = factor.head
     return batch.set("a", head.mean(raw) if noise is None else head.rsample(raw, noise))
+
+
+def as_evidence(encoded: Floats, seen: NDArray[np.bool_]) -> Labels:
+    """Encoded labels (n, m) and which of them were seen, by the names of their variables."""
+    return {VARIABLE.format(j): (encoded[:, j : j + 1], seen[:, j : j + 1]) for j in range(encoded.shape[1])}
+
+
+def great_circle(first: Floats, last: Floats, n: int) -> Floats:
+    """n points from one to another along a great circle, the length changing evenly: (n, M)."""
+    lengths = np.linalg.norm(first), np.linalg.norm(last)
+    share = np.linspace(0.0, 1.0, n)[:, None]
+    cosine = float(first @ last / max(lengths[0] * lengths[1], 1e-300))
+    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    if np.sin(angle) < 1e-6:  # on one line there is no circle
+        return (1.0 - share) * first + share * last
+    direction = (
+        np.sin((1.0 - share) * angle) * first / lengths[0] + np.sin(share * angle) * last / lengths[1]
+    ) / np.sin(angle)
+    return np.asarray(((1.0 - share) * lengths[0] + share * lengths[1]) * direction)

@@ -119,6 +119,20 @@ class Targets:
         single = np.ndim(y) == 1 if not hasattr(y, "columns") else False
         return cls(tuple(_fit_column(n, c, classes) for n, c in zip(names, columns, strict=True)), single)
 
+    def none_seen(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """Encoded labels of no row at all, and that they were not seen: (0, m) each."""
+        return np.zeros((0, len(self.columns))), np.zeros((0, len(self.columns)), dtype=bool)
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain values that `from_state` reads."""
+        columns = [{"name": c.name, "classes": c.classes, "loc": c.loc, "scale": c.scale} for c in self.columns]
+        return {"columns": columns, "single": self.single}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """What `to_state` wrote."""
+        return cls(tuple(Target(**column) for column in state["columns"]), bool(state["single"]))
+
     @property
     def names(self) -> list[str]:
         """Of the columns."""

@@ -18,7 +18,7 @@ from underlie import nn as unn
 from underlie.distributions import Likelihood, likelihood_for, settled
 from underlie.engine import Objective, Rows, Settings, train
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
-from underlie.estimators.conditioning import Conditioner, Evidence, incomplete, normal_draws
+from underlie.estimators.conditioning import Conditioner, Evidence, normal_draws
 from underlie.estimators.feeding import Pace, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
 from underlie.estimators.moment_task import Task, check_finite_moments, order_weights
 from underlie.estimators.parameters import (
@@ -519,22 +519,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ----------
         Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets.
         """
-        conditioner, seed = self._fitted(), self._seed(random_state)
+        conditioner = self._fitted()
         checked_count(n_importance, "n_importance")
-        n_copies = 1 if n_draws is None else checked_count(n_draws, "n_draws")
-        encoded = self.encoder_.encode(X)
-        rows, holed = incomplete(encoded)
-        if len(rows) == 0:
-            drawn = np.empty((n_copies, 0, self.encoder_.n_columns))
-        elif n_draws is None:
-            drawn = self.encoder_.encoded_from_numeric(conditioner.expected(holed, n_importance, seed))[None]
-        else:
-            drawn = conditioner.draws(holed, n_copies, n_importance, seed)
-        completed, values = [], encoded.values.copy()
-        for draw in drawn:
-            values[rows] = draw
-            completed.append(self.encoder_.fill(X, values))
-        return completed[0] if n_draws is None else completed
+        n_copies = None if n_draws is None else checked_count(n_draws, "n_draws")
+        return conditioner.impute(X, n_copies, n_importance, self._seed(random_state))
 
     # ---- likelihood ----
     def score_samples(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Floats:

@@ -46,8 +46,15 @@ class Label:
     name: str
     prior: Tensor | None
 
-    def factor(self) -> Factor:
-        """p(y)."""
+    @property
+    def hint(self) -> str:
+        """Name of the variable that holds what is known of a row's label beforehand."""
+        return f"hint_{self.name}"
+
+    def factor(self, *, hinted: bool) -> Factor:
+        """p(y), or p(y | hint), the logarithm of whose probabilities is the hint."""
+        if hinted and self.prior is not None:
+            return Factor(self.name, self.head(), [self.hint], nn.Identity())
         return Factor(self.name, self.head(), constant=self.prior)
 
     def head(self) -> Likelihood:
@@ -82,7 +89,14 @@ class Nets:
 
 
 def semi_supervised_vae(
-    head: Likelihood, labels: Sequence[Label], n_latent: int, n_auxiliary: int, nets: Nets, *, with_mask: bool
+    head: Likelihood,
+    labels: Sequence[Label],
+    n_latent: int,
+    n_auxiliary: int,
+    nets: Nets,
+    *,
+    with_mask: bool,
+    hinted: bool = False,
 ) -> LatentModel:
     """The two graphs of one replicate of M2, or with auxiliary dimensions of the skip deep generative model (SDGM).
 
@@ -98,6 +112,8 @@ def semi_supervised_vae(
         What builds the networks.
     with_mask : bool
         Whether networks that read x also read which of its cells were observed.
+    hinted : bool
+        Whether the prior of a row's label is given with the row, as it may be in training.
 
     References
     ----------
@@ -111,7 +127,7 @@ def semi_supervised_vae(
     width = {"x": read_x["x"].width, "z": n_latent, "a": n_auxiliary} | {y: r.width for y, r in read_y.items()}
 
     def given(make: MakeNet, parents: list[str], n_out: int) -> tuple[list[str], nn.Module, dict[str, nn.Module]]:
-        reads: dict[str, nn.Module] = {v: copy.deepcopy(r) for v, r in (read_x | read_y).items() if v in parents}
+        reads: dict[str, nn.Module] = {v: r for v, r in (read_x | read_y).items() if v in parents}
         return parents, make([width[v] for v in parents], n_out), reads
 
     guides = [
@@ -122,10 +138,11 @@ def semi_supervised_vae(
     p_a = [Factor("a", Gaussian(n_auxiliary), *given(nets.auxiliary, ["z", *ys], 2 * n_auxiliary)) for _ in a]
     return LatentModel(
         generative=Joint(
-            *(label.factor() for label in labels),
+            *(label.factor(hinted=hinted) for label in labels),
             Factor("z", StandardNormal(n_latent)),
             *p_a,
             Factor("x", head, *given(nets.decoder, ["z", *ys, *a], head.n_raw)),
+            given=[label.hint for label in labels if hinted and label.prior is not None],
         ),
         inference=Joint(
             *q_a,
