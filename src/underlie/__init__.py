@@ -17,6 +17,7 @@ _PUBLIC = {
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
     "NeuralClassifier": "underlie.estimators.neural_classifier",
     "VAE": "underlie.estimators.vae",
+    "SemiSupervisedVAE": "underlie.estimators.semi_supervised_vae",
     "SurvivalVAE": "underlie.estimators.survival_vae",
     "load": "underlie.estimators.persistence",
     "Schema": "underlie.data.schema",

@@ -43,6 +43,7 @@ REGISTRY = {
     "PPCAClassifier": "underlie.estimators.ppca_classifier",
     "NeuralClassifier": "underlie.estimators.neural_classifier",
     "VAE": "underlie.estimators.vae",
+    "SemiSupervisedVAE": "underlie.estimators.semi_supervised_vae",
     "SurvivalVAE": "underlie.estimators.survival_vae",
 }
 
