@@ -82,13 +82,13 @@ def _shows(image: Grey, rows: int, columns: int) -> bool:
 def _found(image: Grey, rows: int, columns: int) -> Grid:
     factor = math.ceil(max(image.shape) / _WORKING)
     reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
-    matrix = guess_matrix(darkness(reduced), rows, columns)
+    paper = paper_map(reduced)
+    matrix = guess_matrix(darkness(reduced, paper), rows, columns)
     if matrix is None:
         raise NoGridError(f"no {rows} x {columns} grid found: no such number of evenly spaced straight lines")
     matrix = np.diag([factor, factor, 1.0]) @ matrix
     edges = grid_edges(rows, columns)
-    small = Scan(reduced, paper_map(reduced), float(factor))
-    full = Scan(image, small.paper, 1.0)
+    small, full = Scan(reduced, paper, float(factor)), Scan(image, paper, 1.0)
     for scan, windows in ((small, _WINDOWS), (full, _LAST_WINDOWS)):
         for window in windows:
             offset, _ = lines_beside(scan, matrix, edges, window)

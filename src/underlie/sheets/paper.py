@@ -34,7 +34,8 @@ def paper_map(image: Grey) -> NDArray[np.float32]:
     for i in range(rows):
         for j in range(columns):
             block = image[marks[0][i] : marks[0][i + 1] : step, marks[1][j] : marks[1][j + 1] : step]
-            found[i, j] = np.quantile(block, 1 - _INK)
+            k = int((1 - _INK) * block.size)
+            found[i, j] = np.partition(block, k, axis=None)[k]
     found = np.maximum(found, _DARKEST * np.median(found), dtype=np.float32)
     smooth = ndimage.gaussian_filter(ndimage.median_filter(found, 3, mode="nearest"), 1.0, mode="nearest")
     return np.asarray(np.maximum(smooth, 1), dtype=np.float32)
@@ -45,9 +46,9 @@ def enlarged(small: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.f
     return np.asarray(Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
-def darkness(image: Grey) -> NDArray[np.float32]:
+def darkness(image: Grey, paper: NDArray[np.float32]) -> NDArray[np.float32]:
     """0 where the image is as bright as the paper around, 1 where it is black."""
-    return np.clip(1 - image / enlarged(paper_map(image), image.shape), 0, 1).astype(np.float32)
+    return np.clip(1 - image / enlarged(paper, image.shape), 0, 1).astype(np.float32)
 
 
 def noise_level(dark: NDArray[np.float32]) -> float:
