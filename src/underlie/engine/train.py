@@ -280,7 +280,9 @@ class _Run:
 
     def _in_precision(self) -> torch.autocast:
         reduced = self.settings.precision is not torch.float32
-        return torch.autocast(self.settings.device.type, self.settings.precision if reduced else None, enabled=reduced)
+        kind, dtype = self.settings.device.type, self.settings.precision if reduced else None
+        # Without a cache of converted weights, which a recording would take for the weights of every step.
+        return torch.autocast(kind, dtype, enabled=reduced, cache_enabled=False)
 
     # ---- after each epoch ----
     def score_epoch(self, train_value: np.ndarray) -> None:

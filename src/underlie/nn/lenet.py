@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import final
 
 import torch
@@ -84,14 +85,13 @@ class LeNet5(nn.Module):
         planes = x.reshape(x.shape[0], -1, self.planes, h, w, c).movedim(-1, 3).flatten(2, 3)
         # One replicate at a time: its maps stay in the processor's cache, grouped convolutions of few channels are
         # slower in float32, and a replicate's numbers are the same bits alone and beside others.
-        features = [self._features(own, r) for r, own in enumerate(planes.expand(replicates, *planes.shape[1:]))]
+        features = [
+            second(first(own, padding=_KERNEL // 2), padding=0).flatten(1)
+            for own, first, second in zip(
+                planes.expand(replicates, *planes.shape[1:]), self.first.each(), self.second.each(), strict=True
+            )
+        ]
         out: Tensor = self.head(torch.stack(features).view(replicates, *x.shape[1:-1], -1), *extra)
-        return out
-
-    def _features(self, images: Tensor, replicate: int) -> Tensor:
-        """What the dense layers of one replicate read: (N, channels, h, w) -> (N, features)."""
-        maps = self.first(images, replicate, padding=_KERNEL // 2)
-        out: Tensor = self.second(maps, replicate, padding=0).flatten(1)
         return out
 
 
@@ -105,10 +105,14 @@ class _Filters(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.empty(1, n_out).uniform_(-bound, bound, generator=generator))
 
-    def forward(self, images: Tensor, replicate: int, padding: int) -> Tensor:
-        """(N, in, h, w) -> (N, out, h', w')."""
-        maps = F.conv2d(images, self.weight[replicate], self.bias[replicate], padding=padding)
-        return torch.relu(F.max_pool2d(maps, 2))
+    def each(self) -> list[Callable[..., Tensor]]:
+        """Of each replicate, what maps (N, in, h, w) and a padding to (N, out, h', w')."""
+        # Unbound at once: a slice for each replicate would cost a gradient of all of them each.
+        return [partial(_filtered, w, b) for w, b in zip(self.weight.unbind(), self.bias.unbind(), strict=True)]
+
+
+def _filtered(weight: Tensor, bias: Tensor, images: Tensor, padding: int) -> Tensor:
+    return torch.relu(F.max_pool2d(F.conv2d(images, weight, bias, padding=padding), 2))
 
 
 def _left(size: int) -> int:
