@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from underlie.datasets import FetchError, fetch_qmnist_writers
+from underlie.datasets import FetchError, load_qmnist_writers
 
 
 def _labels(n: int, first_writer: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def _row(images: np.ndarray) -> np.ndarray:
 
 def test_the_most_prolific_are_taken(folder: Path, digits: tuple[Path, np.ndarray, np.ndarray]) -> None:
     train = digits[1]
-    data = fetch_qmnist_writers(7)
+    data = load_qmnist_writers(7)
     assert data.unlabelled is not None
     # writer 139 wrote most, but zeros only
     assert (data.n_writers, data.unlabelled.n_writers) == (7, 33)
@@ -80,45 +80,45 @@ def test_ties_go_to_the_lower_code(folder: Path, digits: tuple[Path, np.ndarray,
     tied[np.argsort(train[:, 0], kind="stable"), 2] = 1_000 - np.arange(60_000) % 600
     tied[:, 1] = 0
     _write(folder, tied, test)
-    data = fetch_qmnist_writers(5)
+    data = load_qmnist_writers(5)
     assert data.characteristics.index.tolist() == [401, 402, 403, 404, 405]
 
 
 def test_parts_and_counts(folder: Path) -> None:
-    both = fetch_qmnist_writers(7, "all")
+    both = load_qmnist_writers(7, "all")
     assert both.unlabelled is not None
     assert len(both) + len(both.unlabelled) == 70_000
     assert both.n_writers + both.unlabelled.n_writers == 80
-    test = fetch_qmnist_writers(7, "test")
+    test = load_qmnist_writers(7, "test")
     assert test.characteristics.index.min() >= 2_100
     with pytest.raises(ValueError, match=r"n_writers is 60, but only \d+ people wrote all ten digits"):
-        fetch_qmnist_writers(60)
+        load_qmnist_writers(60)
     with pytest.raises(ValueError, match="n_writers is 0"):
-        fetch_qmnist_writers(0)
+        load_qmnist_writers(0)
     with pytest.raises(ValueError, match="split is 'valid'"):
-        fetch_qmnist_writers(7, "valid")  # type: ignore[arg-type]
+        load_qmnist_writers(7, "valid")  # type: ignore[arg-type]
 
 
 def test_labels_as_published(folder: Path, digits: tuple[Path, np.ndarray, np.ndarray]) -> None:
-    expected = fetch_qmnist_writers(7, "all")
+    expected = load_qmnist_writers(7, "all")
     (folder / "qmnist_meta.npz").unlink()
     with pytest.raises(FetchError, match="Put qmnist-train-labels-idx2-int.gz"):
-        fetch_qmnist_writers(7)
+        load_qmnist_writers(7)
     # QMNIST's test part goes on after MNIST's
     for part, labels in (("train", digits[1]), ("test", np.concatenate([digits[2], digits[1][:50_000]]))):
         header = np.array([0x0C02, *labels.shape], ">i4")
         with gzip.open(folder / f"qmnist-{part}-labels-idx2-int.gz", "wb", compresslevel=1) as file:
             file.write(header.tobytes() + labels.astype(">i4").tobytes())
-    found = fetch_qmnist_writers(7, "all")
+    found = load_qmnist_writers(7, "all")
     np.testing.assert_array_equal(found.info, expected.info)
     np.testing.assert_array_equal(found.data, expected.data)
     with gzip.open(folder / "qmnist-train-labels-idx2-int.gz", "wb", compresslevel=1) as file:
         file.write(np.array([0x0C02, 60_000, 8, 1], ">i4").tobytes())
     with pytest.raises(ValueError, match="no table of integers in the format idx"):
-        fetch_qmnist_writers(7)
+        load_qmnist_writers(7)
     (folder / "qmnist-train-labels-idx2-int.gz").write_bytes(b"plain text")
     with pytest.raises(ValueError, match="cannot be read"):
-        fetch_qmnist_writers(7)
+        load_qmnist_writers(7)
 
 
 def test_other_labels_are_refused(folder: Path, digits: tuple[Path, np.ndarray, np.ndarray]) -> None:
@@ -129,7 +129,7 @@ def test_other_labels_are_refused(folder: Path, digits: tuple[Path, np.ndarray, 
         other[row, column] = value
         _write(folder, other, test)
         with pytest.raises(ValueError, match=message):
-            fetch_qmnist_writers(7)
+            load_qmnist_writers(7)
 
     refused(r"image 17 is \d there, \d here \(1 differ\)", 17, 0, (train[17, 0] + 1) % 10)
     refused("does not hold digits", 17, 0, 10)
@@ -137,7 +137,7 @@ def test_other_labels_are_refused(folder: Path, digits: tuple[Path, np.ndarray, 
     refused(f"writer {train[17, 2]} of .* is in two of NIST's series", 17, 1, 1)
     _write(folder, train[:-1], test)
     with pytest.raises(ValueError, match=r"have shape \(59999, 8\), not \(60000, 8\)"):
-        fetch_qmnist_writers(7)
+        load_qmnist_writers(7)
     np.savez(folder / "qmnist_meta.npz", test=test)
     with pytest.raises(ValueError, match="no array 'train', only test"):
-        fetch_qmnist_writers(7)
+        load_qmnist_writers(7)

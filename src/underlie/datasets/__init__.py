@@ -1,8 +1,8 @@
 """Data sets: embedded clinical tables and digits, toy generators, and larger ones that are fetched once.
 
-``load_*`` need no network and no files. ``make_*`` draw random data. ``fetch_*`` look in the folder named by the
-variable ``UNDERLIE_DATA``, then in the user's cache (``UNDERLIE_CACHE``), then download, where a source with a known
-checksum exists.
+``load_*`` need no network and no files, but for ``load_qmnist_writers``, whose files the user puts in the folder named
+by the variable ``UNDERLIE_DATA``. ``make_*`` draw random data. ``fetch_*`` look in that folder, then in the cache of
+the user (``UNDERLIE_CACHE``), then download, where a source with a known checksum exists.
 """
 
 from underlie.datasets._fetch import FetchError
@@ -24,7 +24,7 @@ from underlie.datasets.images import (
     fetch_usps,
     load_digits,
 )
-from underlie.datasets.qmnist import fetch_qmnist_writers
+from underlie.datasets.qmnist import load_qmnist_writers
 from underlie.datasets.splits import SplitByDigits, SplitByIndividuals
 from underlie.datasets.tables import fetch_table, load_breast_cancer, load_iris, load_wine, tables
 from underlie.datasets.toy import make_half_moons, make_three_clusters
@@ -40,7 +40,6 @@ __all__ = [
     "fetch_hwd",
     "fetch_mnist",
     "fetch_olivetti",
-    "fetch_qmnist_writers",
     "fetch_semeion",
     "fetch_table",
     "fetch_usps",
@@ -52,6 +51,7 @@ __all__ = [
     "load_larynx",
     "load_leukemia",
     "load_lung",
+    "load_qmnist_writers",
     "load_rossi",
     "load_wine",
     "make_half_moons",

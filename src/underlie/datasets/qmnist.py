@@ -25,7 +25,7 @@ _IDX2_INT: Final = 0x0C02
 _HIGH_SCHOOL: Final = 4
 
 
-def fetch_qmnist_writers(
+def load_qmnist_writers(
     n_writers: int = 97, split: Split = "train", *, progress: Progress | None = None
 ) -> Handwriting:
     """MNIST digits by its most prolific writers, and those of all other writers as unlabelled images.
