@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Literal, final
+from typing import Final, Literal, final
 
 import numpy as np
 import torch
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from underlie import nn as unn
-from underlie.data import Encoder
 from underlie.distributions import Likelihood
 from underlie.engine import Group, Rows, Settings, Trained, train
-from underlie.estimators.ppca import ProbabilisticPCA
 from underlie.estimators.targets import Target
 from underlie.graph import Batch, LatentModel, labelled_elbo
 from underlie.models.classifier import classifier_network
-from underlie.models.neighbours import neighbour_graph, neighbour_prior
 from underlie.models.networks import Networks
 from underlie.models.semi_supervised import Label, Nets, semi_supervised_vae
 from underlie.models.start import LinearStart
@@ -29,7 +25,6 @@ from underlie.models.start import LinearStart
 Floats = NDArray[np.float64]
 #: What all labels' variables are called in the graphs.
 VARIABLE: Final = "y{}"
-_MAX_COMPONENTS: Final = 50
 
 
 @final
@@ -124,41 +119,6 @@ def labels_of(targets: Sequence[Target], encoded: Floats, seen: NDArray[np.bool_
     return tuple(found)
 
 
-def neighbour_hints(
-    X: Any, table: Encoder, labels: Sequence[Label], encoded: Floats, seen: NDArray[np.bool_], seed: int
-) -> tuple[dict[str, Floats], NDArray[np.intp]]:
-    """What the neighbours of each row say of its labels: hints, and the labels that were spread, -1 where none.
-
-    Distances are those of the rows' projections on their first principal components (of columns of unit variance, or
-    of pixels), with missing cells at their conditional means.
-    """
-    spread = np.full(encoded.shape, -1)
-    graph = neighbour_graph(_projections(X, table))
-    hints = {}
-    for j, label in enumerate(labels):
-        if label.prior is None:
-            continue
-        codes = np.where(seen[:, j], encoded[:, j], -1).astype(int)
-        base = label.prior.double().numpy()
-        if (codes >= 0).any():
-            hints[label.hint], spread[:, j] = neighbour_prior(graph, codes, base, np.random.default_rng([seed, j]))
-        else:
-            hints[label.hint] = np.tile(base, (len(codes), 1))
-    return hints, spread
-
-
-def _projections(X: Any, table: Encoder) -> Floats:
-    """Coordinates of each row on the first principal components, at most 50."""
-    pca = ProbabilisticPCA(
-        max(1, min(_MAX_COMPONENTS, table.n_numeric - 1, len(X) - 2)), standardize=len(table.row_shape) == 1
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the data has fewer dimensions is of no interest here
-        z = pca.fit_transform(X)
-    _, lengths, axes = np.linalg.svd(pca.components_.T, full_matrices=False)
-    return np.asarray(z @ axes.T * lengths)
-
-
 @final
 class LabelledRows:
     """Some rows of a table, with those of their labels that were all seen.
@@ -251,6 +211,8 @@ def train_labelled(
 def automatic_alpha(seen: NDArray[np.bool_]) -> float:
     r"""The weight of the bound, :math:`\min(1, 10\, n_{labelled} / n)`: one over a tenth of the rows per label.
 
+    Without any label it is 1.
+
     The classifier's weight of Kingma et al. (2014) and Maaløe et al. (2016), turned round.
     """
-    return float(min(1.0, 10.0 * seen.any(axis=1).mean()))
+    return float(min(1.0, 10.0 * seen.any(axis=1).mean())) if seen.any() else 1.0

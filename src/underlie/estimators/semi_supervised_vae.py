@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from underlie import nn as unn
+from underlie.data import as_source
 from underlie.data.sources import is_source
 from underlie.distributions import likelihood_for, settled
 from underlie.engine import Settings, suitable_precision
@@ -28,10 +29,10 @@ from underlie.estimators.labelled_fit import (
     automatic_alpha,
     groups_of,
     labels_of,
-    neighbour_hints,
     train_labelled,
 )
 from underlie.estimators.labelled_queries import LabelledQueries, as_evidence, great_circle
+from underlie.estimators.neighbour_hints import neighbour_hints
 from underlie.estimators.parameters import (
     check_likelihood,
     check_number,
@@ -247,7 +248,7 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
         self.verbose = verbose
 
     # ---- fitting ----
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, space: ArrayLike | None = None) -> Self:
         """Fit the model to the rows of X, labelled or not.
 
         Parameters
@@ -257,6 +258,9 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
         y : array-like (n,) or (n, m), or table of m columns
             Labels: classes of any sortable type, or floats (a continuous label). -1 among whole numbers, NaN, None or
             null where a row has no label; columns may lack labels in different rows.
+        space : array (n, k), optional
+            Coordinates of the rows in which their neighbours are looked for, from `VAE.transform` for example; by
+            default their principal components.
 
         Returns
         -------
@@ -275,26 +279,26 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
         seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates)
         with undone_on_error(self):
             self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
-            self._train(X, y, device, seeds.tolist())
+            self._train(X, y, space, device, seeds.tolist())
         self.fit_time_ = time.perf_counter() - begun
         return self
 
-    def _train(self, X: Any, y: Any, device: torch.device, seeds: list[int]) -> None:
+    def _train(self, X: Any, y: Any, space: Any, device: torch.device, seeds: list[int]) -> None:
         rows = engine_rows("x", X, self.encoder_, device)
         n = len(rows)
         self.targets_ = Targets.fit(y, n, self.classes)
         self._name_classes()
         encoded, seen = self.targets_.encode(y, n)
-        self._check_labels(encoded, seen)
+        self._check_labels(seen)
         architecture = self._architecture(X, encoded, seen)
-        settings = self._settings(n, device)
         self.alpha_ = automatic_alpha(seen) if self.alpha == "auto" else float(self.alpha)
         weight = None if self.label_weight == "auto" else float(self.label_weight)
         with_unlabelled = self.alpha_ > 0
+        settings = self._settings(n if with_unlabelled else int(seen.any(axis=1).sum()), device)
         hints: dict[str, Floats] = {}
         self.spread_ = None
-        if self.neighbours and with_unlabelled and not seen.all() and not is_source(X):
-            hints, self.spread_ = neighbour_hints(X, self.encoder_, architecture.labels, encoded, seen, seeds[0])
+        if self.neighbours and with_unlabelled and not seen.all() and (space is not None or not is_source(X)):
+            hints, self.spread_ = neighbour_hints(X, space, self.encoder_, architecture.labels, encoded, seen, seeds[0])
         groups = groups_of(
             rows, encoded, seen, hints, settings.batch_size, weight, device, with_unlabelled=with_unlabelled
         )
@@ -351,16 +355,11 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
             verbose=self.verbose,
         )
 
-    def _check_labels(self, encoded: Floats, seen: NDArray[np.bool_]) -> None:
+    def _check_labels(self, seen: NDArray[np.bool_]) -> None:
         if len(seen) < 2:
             raise ValueError("X has n_samples = 1 row: nothing can be learned from one sample; give at least 2.")
         if not seen.any() and self.alpha == 0:
             raise ValueError("no row has a label, and alpha is 0: there is nothing to learn from.")
-        if self.classes is not None:
-            return
-        for j, target in enumerate(self.targets_.columns):
-            if target.classes is not None and len(np.unique(encoded[seen[:, j], j])) < len(target.classes):
-                raise ValueError(f"some classes of {target.name!r} have no labelled row.")
 
     def _name_classes(self) -> None:
         found = [target.classes for target in self.targets_.columns]
@@ -596,12 +595,13 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
             Nats, on the scale of the data.
         """
         self._fitted()
-        n_importance = checked_count(n_importance, "n_importance")
-        labels = None
-        if y is not None:
-            encoded, seen = self.targets_.encode(y, len(self.encoder_.encode(X)))
-            labels = as_evidence(encoded, seen)
-        return self._conditioner.evidence(X, n_importance, self._seed(random_state), labels).value
+        n_importance, seed = checked_count(n_importance, "n_importance"), self._seed(random_state)
+        if y is None:
+            return self._conditioner.evidence(X, n_importance, seed).value
+        rows = as_source(X) if is_source(X) else self.encoder_.encode(X)
+        encoded, seen = self.targets_.encode(y, len(rows))
+        value = self._conditioner.evidence(rows, n_importance, seed, as_evidence(encoded, seen)).value
+        return value - seen @ np.log([target.scale for target in self.targets_.columns])
 
     def impute(
         self, X: Any, n_draws: int | None = None, *, n_importance: int = 256, random_state: RandomState = 0

@@ -100,7 +100,7 @@ def spreading_error(graph: csr_matrix, codes: NDArray[np.intp], rng: np.random.G
 
 
 def neighbour_prior(
-    graph: csr_matrix, codes: NDArray[np.intp], base: Floats, rng: np.random.Generator
+    graph: csr_matrix, codes: NDArray[np.intp], base: Floats, error: float
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Logarithm of the prior of each row's label, up to a constant, and the label that was spread to it.
 
@@ -111,15 +111,14 @@ def neighbour_prior(
         Class of each row, -1 where it is unknown.
     base : array (K,)
         Logarithm of the prior of rows of which neighbours say nothing, and of labelled ones.
-    rng : Generator
-        Parts the labelled rows into folds.
+    error : float
+        Share of rows of which neighbours say something wrong; see `spreading_error`.
 
     Returns
     -------
     array (n, K), array (n,)
     """
     spread = spread_labels(graph, codes)
-    error = spreading_error(graph, codes, rng)
     # Neighbours that are no better than chance say nothing.
     evidence = max(0.0, float(np.log((1 - error) * (len(base) - 1) / error)))
     prior = np.tile(base, (len(codes), 1))
