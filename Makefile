@@ -1,8 +1,8 @@
-# Targets: demo, reproduce-mega, test, lint, docs, clean. Each builds .venv first if it is missing or out of date.
+# Targets: demo, reproduce-mega, reproduce-handwriting, test, lint, docs, clean. Each builds .venv first if it is missing or out of date.
 # Needs make and Python >= 3.11, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-mega test lint docs clean
+.PHONY: help demo reproduce-mega reproduce-handwriting test lint docs clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -20,6 +20,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 help:
 	@echo "make demo   fit models to embedded real data sets and write underlie-demo/report.html"
 	@echo "make reproduce-mega   the results of the MEGA paper again, in underlie-reproduce-mega/report.html"
+	@echo "make reproduce-handwriting   the study of handwriting again, in underlie-reproduce-handwriting/report.html"
 	@echo "make test   all tests and docstring examples, in parallel"
 	@echo "make lint   style, types and import layers"
 	@echo "make docs   HTML documentation in docs/_build/html"
@@ -46,6 +47,9 @@ demo: $(INSTALLED)
 reproduce-mega: $(INSTALLED)
 	$(BIN)/underlie reproduce mega
 
+reproduce-handwriting: $(INSTALLED)
+	$(BIN)/underlie reproduce handwriting
+
 test: $(INSTALLED)
 	$(TEST_ENV) $(BIN)/python -m pytest -n auto --dist worksteal --doctest-modules src/underlie tests
 
@@ -60,6 +64,6 @@ docs: $(DOCS_INSTALLED)
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) build dist docs/_build underlie-demo underlie-reproduce-mega src/underlie.egg-info
+	rm -rf $(VENV) build dist docs/_build underlie-demo underlie-reproduce-mega underlie-reproduce-handwriting src/underlie.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -407,6 +407,60 @@ def reproduce_mega(
     compute(out, seed=seed, quick=quick, jobs=jobs, quiet=quiet, command=_typed())
 
 
+@reproduce.command(
+    "handwriting",
+    epilog=_examples(
+        "underlie reproduce handwriting",
+        "underlie reproduce handwriting --quick",
+        "underlie reproduce handwriting --data ~/hwd --repeats 50 --members 25 --only digit --only writer",
+    ),
+)
+@with_exit_codes
+def reproduce_handwriting(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the report and the results.")
+    ] = Path("underlie-reproduce-handwriting"),
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of HWD+; by default UNDERLIE_DATA is searched.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Random splits.")] = None,
+    members: Annotated[int | None, typer.Option("--members", min=1, help="Networks of a committee.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few writers, hardly trained networks: shows that all parts run.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="PART",
+            help="digit, writer, characteristics, resolution, extra, m2 or generated; repeatable.",
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Results computed side by side, one thread each.")] = 2,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Handwriting by known writers (Beaulac & Rosenthal 2022): classifiers, M2 and generated images, on one page.
+
+    Needs HWD+, or in its place MNIST with the labels of QMNIST; see the documentation of the commands. Every result is
+    kept in the folder: the same command goes on where it was interrupted.
+    """
+    from underlie.cli.handwriting.page import reproduce_handwriting as compute
+
+    compute(
+        out,
+        data=data,
+        repeats=repeats,
+        members=members,
+        quick=quick,
+        only=only or (),
+        jobs=jobs,
+        seed=seed,
+        quiet=quiet,
+        command=_typed(),
+    )
+
+
 def _typed() -> str:
     """The command line as it was typed, the program by its bare name."""
     import shlex

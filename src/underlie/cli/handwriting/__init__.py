@@ -1,0 +1,1 @@
+"""The study of handwriting: classifiers, few labels and generated images, ours beside what the papers print."""
