@@ -28,6 +28,7 @@ _PUBLIC = {
     "mmd": "underlie.check.mmd",
     "fit_mixtures": "underlie.check.mixtures",
     "selection_path": "underlie.check.selection",
+    "alpha_path": "underlie.check.alpha_path",
     "survival_metrics": "underlie.check.survival",
     "compare_survival_models": "underlie.check.survival",
     "policy_value": "underlie.check.decisions",

@@ -5,6 +5,7 @@ None of them shows a window; in a script call ``matplotlib.pyplot.show()`` or sa
 
 from __future__ import annotations
 
+from underlie.plot.alpha import alpha_path
 from underlie.plot.decisions import benefit_calibration, decision_curve, policy_values, predicted_benefit
 from underlie.plot.errors import imputation
 from underlie.plot.gaps import gap_heatmap
@@ -13,11 +14,13 @@ from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
 from underlie.plot.selection import mixture_criteria, selection_path
 from underlie.plot.spectrum import scree
+from underlie.plot.styles import interpolation, real_and_generated, restyled, styles, traversal
 from underlie.plot.survival import survival_calibration, survival_curves
 from underlie.plot.survival_scores import survival_boxplots
 from underlie.plot.training import training_curves
 
 __all__ = [
+    "alpha_path",
     "benefit_calibration",
     "decision_curve",
     "decoded_grid",
@@ -25,17 +28,22 @@ __all__ = [
     "graph",
     "image_grid",
     "imputation",
+    "interpolation",
     "latent",
     "latent_and_grid",
     "mixture_criteria",
     "policy_values",
     "predicted_benefit",
+    "real_and_generated",
+    "restyled",
     "samples",
     "samples_means_sds",
     "scree",
     "selection_path",
+    "styles",
     "survival_boxplots",
     "survival_calibration",
     "survival_curves",
     "training_curves",
+    "traversal",
 ]
