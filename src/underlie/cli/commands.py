@@ -436,7 +436,9 @@ def reproduce_handwriting(
             help="digit, writer, characteristics, resolution, extra, m2 or generated; repeatable.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Results computed side by side, one thread each.")] = 2,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Results computed side by side, one thread each.")
+    ] = 2,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:

@@ -148,7 +148,9 @@ def recipe(cell: Cell, effort: Effort) -> Settings:
             return _COMMON | _M2 | effort.m2[cell.target] | {"alpha": 0.0, "n_unlabelled": 0}
         case "sdgm":
             judges = recipe(Cell("digit", "digits", "lenet5", 0), effort)
-            return _COMMON | effort.sdgm | {"per_cell": effort.per_cell, "judges": judges, "epochs": dict(effort.epochs)}
+            return (
+                _COMMON | effort.sdgm | {"per_cell": effort.per_cell, "judges": judges, "epochs": dict(effort.epochs)}
+            )
     raise ValueError(f"there is no method {cell.method!r}")
 
 

@@ -18,7 +18,7 @@ from underlie.report.document import Cell, Column, Figure, Interval, table
 from underlie.report.images import picture
 
 
-def generated_chapter(material: Material, result: Mapping[str, Any], model: Path, train: Rows) -> Chapter:
+def generated_chapter(material: Material, result: Mapping[str, Any], model: Path, train: Rows, seed: int) -> Chapter:
     """Shares of drawings that committees name as was asked for, and drawings beside real images."""
     digit, writer = (_over_writers(result[name]["by_writer"]) for name in MAIN)
     n = int(result["n_writers"])
@@ -37,9 +37,9 @@ def generated_chapter(material: Material, result: Mapping[str, Any], model: Path
         ["writer", writer, result["writer"]["real"], 1 / n, times, f"{AIM_WRITER_TIMES_CHANCE:g} times chance"],
     ]
     note = (
-        f"{result['n_drawn']:,} drawings E[x | z, digit, writer], z from its prior, as many of each digit of each of {n} "
-        f"writers; the model learned from {result['n_train']:,} real images, and so did the committees of LeNet-5 that "
-        "judge, from nothing else. Intervals by Student's t over writers."
+        f"{result['n_drawn']:,} drawings E[x | z, digit, writer], z from its prior, as many of each digit of each of "
+        f"{n} writers; the model learned from {result['n_train']:,} real images, and so did the committees of LeNet-5 "
+        "that judge, from nothing else. Intervals by Student's t over writers."
     )
     shown = table("What committees trained on real images see in drawings", columns, rows, note)
     reached = digit.value >= AIM_DIGIT, times.value >= AIM_WRITER_TIMES_CHANCE
@@ -47,7 +47,7 @@ def generated_chapter(material: Material, result: Mapping[str, Any], model: Path
         "Generated images",
         "trains the SDGM on both labels and shows, for writers 12, 14, 29 and 70 and the digits 1, 2, 4, 7 and 9, four "
         "real images beside six generated ones; they are judged by eye.",
-        (shown, _drawings(material, model, train)),
+        (shown, _drawings(material, model, train, seed)),
         f"the digit that was asked for is seen in {digit.value:.1%} of the drawings (aim {AIM_DIGIT:.0%}: "
         f"{'reached' if reached[0] else 'missed'}), the writer at {times.value:.1f} times chance (aim "
         f"{AIM_WRITER_TIMES_CHANCE:g}: {'reached' if reached[1] else 'missed'}).",
@@ -66,14 +66,14 @@ def _over_writers(shares: list[float]) -> Interval:
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
-def _drawings(material: Material, path: Path, train: Rows) -> Figure:
+def _drawings(material: Material, path: Path, train: Rows, seed: int) -> Figure:
     hand = material.hand
     codes = {str(code): i for i, code in enumerate(hand.characteristics.index)}
     numbers = [codes.get(str(w), w) if not material.stand_in else w for w in WRITERS]
     numbers = [w for w in numbers if w < hand.n_writers] or [0]
     who = [(d, w) for w in numbers for d in DIGITS]
     model = ul.load(path)
-    axes = ul.plot.real_and_generated(model, hand.ink(train), both_labels(hand, train), who, n_real=4, n_generated=6)
+    axes = ul.plot.real_and_generated(model, hand.ink(train), both_labels(hand, train), who, 4, 6, random_state=seed)
     which = "the numbers here have nothing to do with those of HWD+" if material.stand_in else "as in the paper"
     return picture(
         axes,

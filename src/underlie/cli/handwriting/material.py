@@ -55,7 +55,7 @@ class Material:
 
     @property
     def characteristics(self) -> tuple[str, ...]:
-        """Those that name groups of writers, each group with two writers at least, one to learn from and one to test."""
+        """Those that name groups of writers, each of two writers at least: one to learn from, one to test."""
         people = self.hand.characteristics
         counts = {str(name): people[name].value_counts() for name in people.columns}
         return tuple(name for name, c in counts.items() if 2 <= (c > 0).sum() <= _MOST_VALUES and c[c > 0].min() > 1)

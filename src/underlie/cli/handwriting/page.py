@@ -32,26 +32,26 @@ _N_QUICK_WRITERS: Final = 20
 _LEAD = (
     "C. Beaulac and J. S. Rosenthal, Introducing a New High-Resolution Handwritten Digits Data Set with Writer "
     "Characteristics (2022), and what the talk of C. Beaulac (2021) adds: classifiers of digit, writer and "
-    "characteristics of the writer, M2 with unlabelled images, and images generated for a digit and a writer. Ours beside "
-    "the published figures."
+    "characteristics of the writer, M2 with unlabelled images, and images generated for a digit and a writer. Ours "
+    "beside the published figures."
 )
 _STAND_IN = Alert(
     "warning",
     "Not HWD+: a stand-in",
-    "HWD+ is not on this machine. In its place are the digits of the 97 people who wrote most of MNIST's training part, "
-    "as QMNIST traced them. Like HWD+: 97 writers, about 13 images of each digit of each (HWD+: 14). Unlike it: images "
-    "were centred and scaled to 20 × 20 pixels by NIST's recipe and hold less of a hand than HWD+'s, which are not; they "
-    "exist at 28 × 28 only; the unlabelled images are by other people of the same collection, not of another one; and "
-    "of the writers nothing is known but whether they were census employees or high-school students. So the published "
-    "figures beside ours are of other images: compare directions and gains, not levels. Published rows of gender, "
-    "language, hand, education and medium, and the column of 100 × 100 pixels, have no counterpart. For the real one "
-    "put Images(28x28).npy and WriterInfo.npy in one folder and name it as --data.",
+    "HWD+ is not on this machine. In its place are the digits of the 97 people who wrote most of MNIST's training "
+    "part, as QMNIST traced them. Like HWD+: 97 writers, about 13 images of each digit of each (HWD+: 14). Unlike it: "
+    "NIST's images were centred and scaled to 20 × 20 pixels, and so hold less of a hand than HWD+'s, which were not; "
+    "they exist at 28 × 28 only; the unlabelled images are by other people of the same collection, not of another "
+    "one; and of the writers nothing is known but whether they were census employees or high-school students. So the "
+    "published figures beside ours are of other images: compare directions and gains, not levels. Published rows of "
+    "gender, language, hand, education and medium, and the column of 100 × 100 pixels, have no counterpart. For the "
+    "real one put Images(28x28).npy and WriterInfo.npy in one folder and name it as --data.",
 )
 _QUICK = Alert(
     "warning",
     "Quick version",
-    "A few writers and networks that were hardly trained: this page shows that everything runs. Its figures must not be "
-    "compared with the published ones. Leave out --quick for the real one.",
+    "A few writers and networks that were hardly trained: this page shows that everything runs. Its figures must not "
+    "be compared with the published ones. Leave out --quick for the real one.",
 )
 
 
@@ -201,7 +201,7 @@ def _chapters(
         say("drawing")
         train = bench.material.split(BOTH, "digits", 0, bench.seed)[0]
         path = bench.store.model(_GENERATED.name)
-        yield generated_chapter(bench.material, found[_GENERATED], path, train)
+        yield generated_chapter(bench.material, found[_GENERATED], path, train, bench.seed)
 
 
 def _m2_words(bench: Bench) -> str:

@@ -34,7 +34,9 @@ class Store:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise BadInput(f"--out {out}: nothing can be written there ({error.strerror}); give another folder") from error
+            raise BadInput(
+                f"--out {out}: nothing can be written there ({error.strerror}); give another folder"
+            ) from error
         return cls(folder)
 
     def get(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
