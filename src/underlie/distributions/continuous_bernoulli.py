@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of, uniform, where_observed
+from underlie.distributions.fused import continuous_bernoulli_row_log_prob
 from underlie.distributions.moments import column_counts, column_mean
 from underlie.distributions.scaling import bounded, unbounded
 
@@ -96,6 +97,9 @@ class ContinuousBernoulli(Likelihood):
         raw = lifted(raw, x)
         logit = bounded(raw, -self.bound, self.bound)
         return x * logit - _log_normaliser(logit)
+
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        return continuous_bernoulli_row_log_prob(lifted(raw, x), x, self.bound)
 
     def mean(self, raw: Tensor) -> Tensor:
         return _mean(bounded(raw, -self.bound, self.bound))

@@ -47,7 +47,7 @@ class LabelledQueries:
             batch = with_auxiliary(self.members.inference, chunk.batch, noise)
             for part, name in zip(parts, self.names, strict=True):
                 factor = self.members.inference[name]
-                part.append(factor.head.mean(factor.raw(batch)).double().mean((0, 1)).cpu().numpy())
+                part.append(factor.head.mean(factor.raw(batch).double()).mean((0, 1)).cpu().numpy())
         return [np.concatenate(part) for part in parts]
 
     @torch.no_grad()
@@ -139,10 +139,12 @@ def great_circle(first: Floats, last: Floats, n: int) -> Floats:
     """n points from one to another along a great circle, the length changing evenly: (n, M)."""
     lengths = np.linalg.norm(first), np.linalg.norm(last)
     share = np.linspace(0.0, 1.0, n)[:, None]
-    cosine = float(first @ last / max(lengths[0] * lengths[1], 1e-300))
-    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    straight = (1.0 - share) * first + share * last
+    if not all(lengths):  # the origin has no direction
+        return straight
+    angle = float(np.arccos(np.clip(first @ last / (lengths[0] * lengths[1]), -1.0, 1.0)))
     if np.sin(angle) < 1e-6:  # on one line there is no circle
-        return (1.0 - share) * first + share * last
+        return straight
     direction = (
         np.sin((1.0 - share) * angle) * first / lengths[0] + np.sin(share * angle) * last / lengths[1]
     ) / np.sin(angle)

@@ -9,17 +9,19 @@ from typing import Any, Self, final
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import type_of_target
 
 from underlie.data.schema import abridge
 from underlie.data.tables import library_of
 from underlie.estimators.admissible import is_missing, plain
+from underlie.warnings import DataWarning, warn
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 #: What stands for "not labelled" among whole numbers, as in scikit-learn's semi-supervised estimators.
 UNLABELLED = -1
+#: Texts that "not labelled" becomes among texts in an array, and that hardly anybody calls a class.
+_PROBABLY_MISSING = ("-1", "nan", "None", "<NA>")
 
 
 @final
@@ -55,11 +57,12 @@ class Target:
         ValueError
             If a label is none of the classes.
         """
-        seen = _seen(column)
         values = np.zeros(len(column))
         if self.classes is None:
-            values[seen] = (column[seen].astype(float) - self.loc) / self.scale
+            seen = _there(column)  # among numbers -1 is a number
+            values[seen] = (_numbers(self.name, column, seen) - self.loc) / self.scale
             return values, seen
+        seen = _seen(column)
         codes = {plain(c): k for k, c in enumerate(self.classes.tolist())}
         for i in np.flatnonzero(seen):
             if plain(column[i]) not in codes:
@@ -85,12 +88,9 @@ class Targets:
     Attributes
     ----------
     columns : tuple of Target
-    single : bool
-        Whether labels came as one column, and are given back so.
     """
 
     columns: tuple[Target, ...]
-    single: bool
 
     @classmethod
     def fit(cls, y: Any, n_rows: int, classes: Sequence[Any] | None = None) -> Self:
@@ -116,8 +116,7 @@ class Targets:
             raise ValueError(f"y has {len(columns[0])} rows, X has {n_rows}: give one label per row of X.")
         if classes is not None and len(columns) > 1:
             raise ValueError(f"classes names those of one column of labels, but y has {len(columns)}.")
-        single = np.ndim(y) == 1 if not hasattr(y, "columns") else False
-        return cls(tuple(_fit_column(n, c, classes) for n, c in zip(names, columns, strict=True)), single)
+        return cls(tuple(_fit_column(n, c, classes) for n, c in zip(names, columns, strict=True)))
 
     def none_seen(self) -> tuple[Floats, NDArray[np.bool_]]:
         """Encoded labels of no row at all, and that they were not seen: (0, m) each."""
@@ -126,12 +125,17 @@ class Targets:
     def to_state(self) -> dict[str, Any]:
         """Plain values that `from_state` reads."""
         columns = [{"name": c.name, "classes": c.classes, "loc": c.loc, "scale": c.scale} for c in self.columns]
-        return {"columns": columns, "single": self.single}
+        return {"columns": columns}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """What `to_state` wrote."""
-        return cls(tuple(Target(**column) for column in state["columns"]), bool(state["single"]))
+        return cls(tuple(Target(**column) for column in state["columns"]))
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one column, which is given back without an axis of columns."""
+        return len(self.columns) == 1
 
     @property
     def names(self) -> list[str]:
@@ -149,9 +153,12 @@ class Targets:
         return np.column_stack([v for v, _ in encoded]), np.column_stack([s for _, s in encoded])
 
     def decode(self, values: Floats) -> Array:
-        """Labels (n,) of a single column, else (n, m), of a common type."""
+        """Labels (n,) of a single column, else (n, m); objects where columns are of several types."""
         decoded = [target.decode(v) for target, v in zip(self.columns, values.T, strict=True)]
-        return decoded[0] if self.single else np.column_stack(decoded)
+        if self.single:
+            return decoded[0]
+        mixed = len({d.dtype.kind for d in decoded}) > 1
+        return np.column_stack([d.astype(object) if mixed else d for d in decoded])
 
 
 def _columns(y: Any) -> tuple[list[str], list[Array]]:
@@ -160,11 +167,14 @@ def _columns(y: Any) -> tuple[list[str], list[Array]]:
         raise ValueError("y is None: give one label per row, -1 or NaN where there is none.")
     if library_of(y) is not None:
         frame = nw.from_native(y, eager_only=True)
+        if not frame.columns:
+            raise ValueError("y is a table without columns: give at least one column of labels.")
         return [str(n) for n in frame.columns], [_objects(frame[n].to_list()) for n in frame.columns]
     if nw.dependencies.is_into_series(y):
         series = nw.from_native(y, series_only=True)
         return [str(series.name or "y")], [_objects(series.to_list())]
-    array = np.asarray(y)
+    # A list as objects: NumPy would turn its NaN among strings into the string "nan".
+    array = np.array(y, dtype=object) if isinstance(y, (list, tuple)) else np.asarray(y)
     if array.ndim == 1:
         return ["y"], [array]
     if array.ndim == 2 and array.shape[1]:
@@ -179,43 +189,94 @@ def _objects(values: list[Any]) -> Array:
     return array
 
 
-def _seen(column: Array) -> NDArray[np.bool_]:
-    """Which rows have a label."""
-    if column.dtype.kind in "iu":
-        return column != UNLABELLED
+def _there(column: Array) -> NDArray[np.bool_]:
+    """Which rows hold anything: neither NaN nor None nor null."""
     if column.dtype.kind == "f":
-        return ~np.isnan(column) & ~((column == UNLABELLED) & _is_whole(column))
+        return ~np.isnan(column)
+    if column.dtype.kind in "mM":
+        return ~np.isnat(column)
     if column.dtype.kind != "O":
         return np.ones(len(column), dtype=bool)
-    seen = np.array([not is_missing(v) for v in column], dtype=bool)
-    numbers = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in column[seen])
-    return seen & _seen(np.where(seen, column, UNLABELLED).astype(float)) if numbers else seen
+    return np.array([not is_missing(v) for v in column], dtype=bool)
 
 
-def _is_whole(column: Array) -> bool:
-    """Whether all numbers that there are are whole: then -1 means that there is no label."""
-    there = column[~np.isnan(column)]
-    return bool((there == np.round(there)).all())
+def _seen(column: Array) -> NDArray[np.bool_]:
+    """Which rows have a label: hold anything, and not -1 among whole numbers."""
+    there = _there(column)
+    if column.dtype.kind not in "iufO":
+        return there
+    held = column[there]
+    if column.dtype.kind == "O" and not all(
+        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in held
+    ):
+        return there
+    numbers = held.astype(float)
+    if (numbers == np.round(numbers)).all():
+        there[there] = numbers != UNLABELLED
+    return there
 
 
 def _fit_column(name: str, column: Array, classes: Sequence[Any] | None) -> Target:
     seen = _seen(column)
-    if not seen.any() and classes is None:
+    if classes is not None:
+        return Target(name, _given_classes(classes))
+    if not seen.any():
         raise ValueError(
             f"no row has a label in {name!r}: give some, or the classes as the argument 'classes', or use VAE, which "
             "needs none."
         )
-    labels = column[seen]
-    if labels.dtype.kind == "O":
-        labels = np.array([plain(v) for v in labels])
-    if classes is None and labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
-        scale = float(labels.std())
-        if not np.isfinite(labels).all():
-            raise ValueError(f"{name!r} holds infinite labels; mark unlabelled rows NaN.")
-        return Target(name, None, float(labels.mean()), scale if scale > 0 else 1.0)
-    known = np.unique(labels) if classes is None else np.array(sorted(classes))
-    if labels.dtype.kind == "f" and classes is None:
-        known = known.astype(int)
+    labels = _of_one_type(name, column, seen)
+    if labels.dtype.kind == "f":
+        numbers = _numbers(name, column, seen)
+        if not (numbers == np.round(numbers)).all():
+            scale = float(numbers.std())
+            return Target(name, None, float(numbers.mean()), scale if scale > 0 else 1.0)
+        labels = labels.astype(int)
+    known = np.unique(labels)
     if len(known) < 2:
-        raise ValueError(f"{name!r} has only one class, {plain(known[0])!r}: there is nothing to tell apart.")
+        marked = bool((_there(column) & ~seen).any())
+        also = f" ({UNLABELLED} marks rows without a label: call a class otherwise)" if marked else ""
+        raise ValueError(f"{name!r} has only one class, {plain(known[0])!r}: there is nothing to tell apart{also}.")
+    if suspect := [text for text in known.tolist() if text in _PROBABLY_MISSING]:
+        warn(
+            f"the text {suspect[0]!r} in {name!r} is taken as a class; mark rows without a label None or NaN, in a "
+            "list, a table or an array of objects.",
+            DataWarning,
+        )
     return Target(name, known)
+
+
+def _numbers(name: str, column: Array, seen: NDArray[np.bool_]) -> Floats:
+    """The labels that there are, as finite numbers."""
+    found = column[seen].astype(float)
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(seen)[np.argmin(np.isfinite(found))])
+        raise ValueError(f"label {found[~np.isfinite(found)][0]} of {name!r}, row {row}: mark unlabelled rows NaN.")
+    return found
+
+
+def _of_one_type(name: str, column: Array, seen: NDArray[np.bool_]) -> Array:
+    """The labels that there are, of a type of their own where they came as objects."""
+    labels = column[seen]
+    if labels.dtype.kind != "O":
+        return labels
+    texts = np.array([isinstance(v, str) for v in labels])
+    if texts.any() and not texts.all():
+        i = int(np.argmax(texts != texts[0]))
+        raise ValueError(
+            f"{name!r} has labels of different types, {plain(labels[0])!r} and {plain(labels[i])!r} (row "
+            f"{np.flatnonzero(seen)[i]}): give texts or numbers, and None where a row has no label."
+        )
+    return np.array([plain(v) for v in labels])
+
+
+def _given_classes(classes: Sequence[Any]) -> Array:
+    """The argument ``classes``, sorted, each once."""
+    if isinstance(classes, str) or np.ndim(np.asarray(classes, dtype=object)) != 1:
+        raise ValueError(f"classes must be a sequence of labels, got {classes!r}.")
+    known = np.unique(_of_one_type("classes", _objects(list(classes)), np.ones(len(classes), dtype=bool)))
+    if len(known) < 2:
+        raise ValueError(f"classes must name at least two classes, got {known.tolist()}.")
+    if known.dtype.kind in "if" and (known == UNLABELLED).any():
+        raise ValueError(f"classes holds {UNLABELLED}, which marks rows without a label: call that class otherwise.")
+    return known

@@ -111,12 +111,16 @@ class _Recursion:
         if isinstance(factor.head, Categorical):
             return self._sum_out(factor, rest, batch, noise, drawn, settled)
         raw, guide = factor.raw(batch), latent_head(factor)
-        if self.analytic and isinstance(self.model.generative[factor.name].head, StandardNormal):
+        seen = batch.observed.get(factor.name) if factor.name in batch.values else None
+        if seen is None and self.analytic and isinstance(self.model.generative[factor.name].head, StandardNormal):
             draw, divergence = guide.rsample_and_kl(raw, noise[factor.name])
             settled = settled | {factor.name}
         else:
             draw = guide.rsample(raw, noise[factor.name])
             divergence = guide.log_prob(raw, draw)
+        if seen is not None:  # a label that some rows have is drawn in the others
+            draw = torch.where(seen, batch.values[factor.name], draw)
+            divergence = torch.where(seen, 0.0, divergence)
         inner = self.unroll(rest, batch.set(factor.name, draw), noise, drawn | {factor.name}, settled)
         return torch.sub(inner, divergence.sum(-1), alpha=self.beta)
 
@@ -151,9 +155,8 @@ class _Recursion:
         log_q = torch.log_softmax(factor.raw(batch.without(factor.name)), dim=-1).movedim(-1, 1)  # (R, K, S, B)
         n_classes = log_q.shape[1]
         rank = next(iter(batch.values.values())).ndim
-        codes = torch.arange(n_classes, dtype=torch.float32, device=log_q.device).reshape(
-            1, n_classes, *(1,) * (rank - 1)
-        )
+        codes = torch.arange(n_classes, dtype=log_q.dtype, device=log_q.device)
+        codes = codes.reshape(1, n_classes, *(1,) * (rank - 1))
         wide, spread = batch.enumerated(), {k: e.unsqueeze(1) for k, e in noise.items()}
 
         def bounds(some: Tensor) -> Tensor:
@@ -166,7 +169,6 @@ class _Recursion:
         is_class = (label.unsqueeze(1) == codes)[..., 0]
         known = torch.where(is_class, f, 0.0).sum(1)
         return torch.where(observed[..., 0], known, self.marginalise(f, log_q))
-
 
     def _classes_at_once(self, rest: Sequence[Factor], batch: Batch, noise: Mapping[str, Tensor]) -> int:
         """How many classes may be enumerated side by side, so that what is kept for the gradient stays bounded."""

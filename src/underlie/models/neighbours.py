@@ -75,12 +75,12 @@ def spread_labels(graph: csr_matrix, codes: NDArray[np.intp]) -> NDArray[np.intp
     Zhou, Bousquet, Lal, Weston & Schölkopf (2004), Learning with local and global consistency.
     """
     model = LabelSpreading(kernel=lambda _, __: graph, alpha=_PERSISTENCE, max_iter=_MAX_ITER, tol=1e-4)
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():  # rows that no label reaches are divided by zero
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the largest entry settles long before the last digit
         # The kernel is the graph; the rows themselves are not looked at.
         distribution = model.fit(np.zeros((len(codes), 1)), codes).label_distributions_
-    reached = np.isfinite(distribution).all(axis=1)
-    found = model.classes_[np.nan_to_num(distribution).argmax(axis=1)]
+    reached = distribution.sum(axis=1) > 0
+    found = model.classes_[distribution.argmax(axis=1)]
     return np.where(codes >= 0, codes, np.where(reached, found, -1))
 
 
