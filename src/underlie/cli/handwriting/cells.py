@@ -56,12 +56,12 @@ _M2: Final[Settings] = {
 FULL: Final = Effort(
     repeats=3,
     members=5,
-    epochs={"digit": 10, "writer": 25, "else": 5},
+    epochs={"digit": 12, "writer": 30, "else": 5},
     m2={
         "digit": {"alpha": 0.1, "neighbours": True, "max_epochs": 10, "n_unlabelled": 15_000},
         "writer": {"alpha": 0.01, "neighbours": False, "max_epochs": 25, "n_unlabelled": 0},
     },
-    sdgm={"n_latent": 20, "hidden": (300,), "auxiliary": True, "alpha": 1.0, "max_epochs": 40, "batch_size": 100},
+    sdgm={"n_latent": 16, "hidden": (400,), "auxiliary": True, "alpha": 1.0, "max_epochs": 50, "batch_size": 100},
     per_cell=4,
 )
 QUICK: Final = Effort(
