@@ -107,7 +107,7 @@ class Bench:
         made_by = {name: versions.get(name) for name in ("underlie", "torch", "scikit-learn")}
         what = {"target": cell.target, "split": cell.split, "method": cell.method, "repeat": cell.repeat}
         return what | {
-            "images": self.material.fingerprint(),
+            "images": self.material.fingerprint,
             "seed": self.seed,
             "with": recipe(cell, self.effort),
             "versions": made_by,

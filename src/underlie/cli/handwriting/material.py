@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -60,6 +61,7 @@ class Material:
         counts = {str(name): people[name].value_counts() for name in people.columns}
         return tuple(name for name, c in counts.items() if 2 <= (c > 0).sum() <= _MOST_VALUES and c[c > 0].min() > 1)
 
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the images, the labels and the unlabelled images."""
         digest = hashlib.sha256(self.hand.description.encode())

@@ -125,6 +125,7 @@ def study(
     having = [part for part in parts if part not in without]
     cells = _cells(having, bench)
     with progress(quiet) as say:
+        say(f"looking for results in {bench.store.folder}")
         before = {cell for cell in cells if bench.known(cell) is not None}
         found = complete(cells, bench, jobs, say)
         say("writing the page")
