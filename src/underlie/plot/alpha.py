@@ -66,7 +66,7 @@ def alpha_path(path: Any, measure: str = "accuracy", ax: Axes | None = None) -> 
     ax.axhline(mean[0], color=GREY, linewidth=1, linestyle="--", zorder=1)
     ax.fill_between(places[1:], (mean - error)[1:], (mean + error)[1:], color=colour, alpha=0.2, linewidth=0)
     ax.errorbar(places[0], mean[0], error[0], color=colour, elinewidth=1.2, capsize=3)
-    ax.plot(places[1:], mean[1:], color=colour, linewidth=1.5)
+    ax.plot(places[1:], mean[1:], color=colour, linewidth=1.5, label="mean")
     apart = (table["difference"].abs() > 2 * table["difference_se"]).to_numpy()
     for told, face, text in ((True, colour, "differs from α = 0 by more than 2 s.e."), (False, "white", None)):
         ax.plot(places[apart == told], mean[apart == told], "o", color=colour, mfc=face, label=text, zorder=3)
@@ -75,7 +75,9 @@ def alpha_path(path: Any, measure: str = "accuracy", ax: Axes | None = None) -> 
     ax.set_xlabel("weight alpha of the generative part")
     ax.set_ylabel(_WORDS[measure])
     if apart.any():
-        ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        ax.legend(
+            handles=ax.get_lines()[-2:-1], frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0)
+        )
     open_frame(ax)
     return ax
 

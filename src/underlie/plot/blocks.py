@@ -59,7 +59,9 @@ def image_blocks(
         parts.append(canvas)
     canvas = np.concatenate(parts, axis=1)
     n_columns = sum(block.shape[1] for block in blocks)
-    ax = axes_or_new(ax, _inches(canvas.shape[1] / w, canvas.shape[0] / h, longest=max(map(len, rows), default=0)))
+    lines = max((text.count("\n") + 1 for texts in columns for text in texts), default=0)
+    beside, over = 0.3 + 0.075 * max(map(len, rows), default=0), 0.25 + 0.17 * lines + 0.2 * bool(headings)
+    ax = axes_or_new(ax, _inches(canvas.shape[1] / w, canvas.shape[0] / h, beside, over))
     _show(ax, canvas, blocks, cmap)
     size = 9 if n_columns <= 14 else 7
     step = (canvas.shape[0] - 1) / len(blocks[0])
@@ -69,17 +71,16 @@ def image_blocks(
         for j, text in enumerate(texts):
             across = left + (j + 0.5) * part.shape[1] / block.shape[1]
             ax.text(across, -0.05 * h, text, ha="center", va="bottom", fontsize=size)
-    above = -0.05 * h - (0.32 * h * max((text.count("\n") + 1 for texts in columns for text in texts), default=0))
+    above = -0.05 * h - 0.32 * h * lines
     for left, part, text in zip(lefts, parts[::2], headings, strict=False):
         ax.text(left + part.shape[1] / 2, above, text, ha="center", va="bottom", fontsize=10)
     return ax
 
 
-def _inches(width: float, height: float, longest: int) -> tuple[float, float]:
-    """Of a new figure for so many images across and down, and a text of so many letters at the left."""
-    beside, above = 0.3 + 0.075 * longest, 0.7
-    scale = min(_INCHES, (_WIDEST - beside) / width, (_TALLEST - above) / height)
-    return max(beside + scale * width, 2.0), max(above + scale * height, 1.5)
+def _inches(width: float, height: float, beside: float, over: float) -> tuple[float, float]:
+    """Of a new figure for so many images across and down, with inches for words at the left and above."""
+    scale = min(_INCHES, (_WIDEST - beside) / width, (_TALLEST - over) / height)
+    return max(beside + scale * width, 2.0), max(over + scale * height, 1.2)
 
 
 def _show(ax: Axes, canvas: Array, blocks: Sequence[Array], cmap: str) -> None:
