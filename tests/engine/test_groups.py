@@ -17,6 +17,8 @@ from underlie.nn import stack, tensors
 Build = Callable[[torch.Generator], LatentModel]
 MakeSettings = Callable[..., Settings]
 
+pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.ConvergenceWarning")
+
 
 def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(s) for s in seeds]
@@ -72,9 +74,6 @@ def test_a_weight_is_so_many_copies_of_the_rows(build: Build, rows: ResidentRows
     model = stack([build(g) for g in generators(1)])
     parameters = list(model.parameters())
     first, second = torch.arange(12)[None], torch.arange(12, 40)[None]
-
-    def noise(n: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"z": like[:, :, :n]}
 
     drawn = torch.randn(1, 1, 40, 2, generator=torch.Generator().manual_seed(0))
     batches = [rows.take(first), rows.take(second)]

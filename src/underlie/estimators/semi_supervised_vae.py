@@ -42,7 +42,7 @@ from underlie.estimators.parameters import (
 )
 from underlie.estimators.targets import Targets
 from underlie.graph import Joint, LatentModel
-from underlie.models.classifier import check_classifier
+from underlie.models.classifier import CLASSIFIERS
 from underlie.models.networks import Network, Networks, check_networks
 from underlie.models.start import linear_start
 
@@ -727,7 +727,8 @@ def _check_parameters(model: SemiSupervisedVAE) -> torch.device:
     check_number(model.valid_fraction, "valid_fraction", 0.0, 0.9)
     check_likelihood(model.likelihood)
     check_networks(model.activation, model.encoder, model.decoder)
-    check_classifier("mlp" if model.classifier is None else model.classifier, model.activation)
+    if not isinstance(model.classifier, nn.Module) and model.classifier not in (None, *CLASSIFIERS):
+        raise ValueError(f"classifier is {model.classifier!r}; give 'mlp', 'lenet5' or an nn.Module.")
     device = torch_device(model.device)
     suitable_precision(model.precision, device)
     return device
