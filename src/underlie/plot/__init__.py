@@ -11,10 +11,10 @@ from underlie.plot.errors import imputation
 from underlie.plot.gaps import gap_heatmap
 from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
+from underlie.plot.label_and_style import interpolation, real_and_generated, restyled, styles, traversal
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
 from underlie.plot.selection import mixture_criteria, selection_path
 from underlie.plot.spectrum import scree
-from underlie.plot.styles import interpolation, real_and_generated, restyled, styles, traversal
 from underlie.plot.survival import survival_calibration, survival_curves
 from underlie.plot.survival_scores import survival_boxplots
 from underlie.plot.training import training_curves
