@@ -93,7 +93,9 @@ class AlphaPath:
         ValueError
             When there is no such measure.
         """
-        own = self.table.loc[known_measure(measure), "mean"]
+        if measure not in MEASURES:
+            raise ValueError(f"measure={measure!r}: choose among {', '.join(MEASURES)}")
+        own = self.table.loc[measure, "mean"]
         return float(own.idxmax() if MEASURES[measure] else own.idxmin())
 
     def plot(self, measure: str = "accuracy", ax: Any = None) -> Any:
@@ -118,19 +120,6 @@ class AlphaPath:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self._caption())}</p>{self.table.round(4).to_html()}"
-
-
-def known_measure(measure: str) -> str:
-    """The measure, if it is one.
-
-    Raises
-    ------
-    ValueError
-        When it is not.
-    """
-    if measure not in MEASURES:
-        raise ValueError(f"measure={measure!r}: choose among {', '.join(MEASURES)}")
-    return measure
 
 
 def alpha_path(

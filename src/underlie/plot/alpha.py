@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from underlie.check.alpha_path import known_measure
 from underlie.plot.style import GREY, axes_or_new, open_frame, palette
 
 _WORDS = {
@@ -56,7 +55,9 @@ def alpha_path(path: Any, measure: str = "accuracy", ax: Axes | None = None) -> 
     >>> ul.plot.alpha_path(path, "log_loss").get_xlabel()
     'weight alpha of the generative part'
     """
-    table = path.table.loc[known_measure(measure)]
+    if measure not in _WORDS:
+        raise ValueError(f"measure={measure!r}: choose among {', '.join(_WORDS)}")
+    table = path.table.loc[measure]
     ax = axes_or_new(ax, (6.4, 4.2))
     places = _places(table.index.to_numpy())
     colour = palette(1)[0]
