@@ -127,7 +127,7 @@ def test_what_is_kept_is_what_was_learned() -> None:
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (None, "y is None"),
+        (None, "the target y is None"),
         (CODES[:-1], "y has 11 rows, X has 12"),
         (np.zeros((N, 2, 2)), r"must have shape \(n,\) or \(n, columns\)"),
         (3, "must have shape"),

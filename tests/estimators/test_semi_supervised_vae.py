@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import underlie as ul
 from underlie.engine.train import _Run
@@ -228,6 +229,21 @@ def test_neighbours_hints_do_not_outlive_training() -> None:
 
 
 # ---- what users do ----
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [make(max_epochs=30, learning_rate=0.02)],
+    expected_failed_checks=lambda _: {
+        "check_methods_subset_invariance": "in single precision the last digits may depend on the number of rows",
+        "check_classifier_data_not_an_array": "whole numbers are counts in a table, continuous in an array",
+        "check_classifiers_classes": "-1 marks rows without a label",
+        "check_classifiers_regression_target": "labels may be continuous",
+        "check_supervised_y_2d": "labels may have several columns, of which one is as good as none",
+    },
+)
+def test_scikit_learn_conventions(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
 def test_parameters_and_copies() -> None:
     model = make(classes=[0, 1, 2], auxiliary=3)
     assert clone(model).get_params() == model.get_params()

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, final
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -54,7 +54,7 @@ _MIN_STEPS, _MAX_STEPS, _MAX_EPOCHS = 2_000, 6_000, 200
 
 
 @final
-class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
+class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
     r"""Variational autoencoder of rows of which some are labelled: M2, and with an auxiliary variable the SDGM.
 
     .. math::
@@ -385,7 +385,8 @@ class SemiSupervisedVAE(ClassifierMixin, LatentVariableModel):
         -------
         array (n,), or (n, m) for several columns of labels
         """
-        return self.targets_.decode(self._fitted().most_probable(X))
+        found = self._fitted().most_probable(X)
+        return self.targets_.decode(found)
 
     def predict_proba(self, X: Any, *, n_importance: int = 0, random_state: RandomState = 0) -> Any:
         r"""Probabilities of the classes of each row.

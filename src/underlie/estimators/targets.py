@@ -164,7 +164,10 @@ class Targets:
 def _columns(y: Any) -> tuple[list[str], list[Array]]:
     """Names and columns of labels, however they came."""
     if y is None:
-        raise ValueError("y is None: give one label per row, -1 or NaN where there is none.")
+        raise ValueError(
+            "SemiSupervisedVAE requires y to be passed, but the target y is None: give one label per row, -1 or NaN "
+            "where there is none."
+        )
     if library_of(y) is not None:
         frame = nw.from_native(y, eager_only=True)
         if not frame.columns:
