@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ _SHOWN: Final = {
     "lenet5": "LeNet-5",
     "committee": "committee",
     "mlp": "deep MLP",
-    "lenet5_large": "LeNet-5, 100 × 100",
+    "lenet5_large": "LeNet-5, 100 px",
 }
 
 
@@ -84,25 +84,7 @@ def printed(accuracy: Accuracy | None) -> str | None:
 def accuracy_chapter(results: Results, without: Mapping[str, str]) -> Chapter:
     """kNN, LeNet-5, committee, multilayer perceptron and LeNet-5 at 100 x 100, for every target."""
     shown = _main_table(results)
-    pairs: list[Pair] = []
-    for target, split in MAIN.items():
-        paper = ACCURACY[target]
-        base = results.single(target, split, "lenet5")
-        for name, values, other in (
-            ("committee less LeNet-5", results.committees(target, split, "lenet5"), "committee"),
-            ("deep MLP less LeNet-5", results.single(target, split, "mlp"), "mlp"),
-            ("LeNet-5 less kNN", base, "knn"),
-        ):
-            if not base:
-                continue
-            if other == "knn":
-                d, published = (
-                    _less(base, results.single(target, split, "knn")),
-                    paper["lenet5"].mean - paper["knn"].mean,
-                )
-            else:
-                d, published = _less(values, base), paper[other].mean - paper["lenet5"].mean
-            pairs.append(Pair(target, name, d, results.ratio(target, split, "lenet5"), published))
+    pairs = list(_main_pairs(results))
     blocks: list[str | Table] = [shown]
     if without:
         blocks.append("No counterpart here: " + "; ".join(f"{part}: {why}" for part, why in without.items()) + ".")
@@ -127,6 +109,20 @@ def accuracy_chapter(results: Results, without: Mapping[str, str]) -> Chapter:
     )
 
 
+def _main_pairs(results: Results) -> Iterator[Pair]:
+    for target, split in MAIN.items():
+        paper = {method: accuracy.mean for method, accuracy in ACCURACY[target].items()}
+        lenet, mlp, knn = (results.single(target, split, method) for method in ("lenet5", "mlp", "knn"))
+        committee = results.committees(target, split, "lenet5")
+        for name, more, less, published in (
+            ("committee less LeNet-5", committee, lenet, paper["committee"] - paper["lenet5"]),
+            ("deep MLP less LeNet-5", mlp, lenet, paper["mlp"] - paper["lenet5"]),
+            ("LeNet-5 less kNN", lenet, knn, paper["lenet5"] - paper["knn"]),
+        ):
+            if more and less:
+                yield Pair(target, name, _less(more, less), results.ratio(target, split, "lenet5"), published)
+
+
 def _main_table(results: Results) -> Table:
     ours: dict[str, str] = {}
     for cell in results.found:
@@ -141,7 +137,7 @@ def _main_table(results: Results) -> Table:
             commonest = [r["commonest"] for m in ("lenet5", "knn") for r in results.of(target, ours[target], m)]
             rows[-1].append(f"{np.mean(commonest):.4f}" if commonest else None)
         if target in ACCURACY:
-            rows.append([target, "HWD+, published", *(printed(ACCURACY[target][m]) for m in METHODS), None])
+            rows.append([target, "published", *(printed(ACCURACY[target][m]) for m in METHODS), None])
     members = {len(r["members"]) for c, r in results.found.items() if c.method == "lenet5"}
     repeats = max((c.repeat for c in results.found), default=-1) + 1
     note = (
@@ -187,14 +183,26 @@ class Pair:
         }
 
     def worded(self) -> str:
-        """In a sentence."""
+        """In a few words."""
         found = self.interval()
         ends = "" if np.isnan(found.lower) else f" ({_signed(found.lower)} to {_signed(found.upper)})"
         return f"{_signed(found.value)} points{ends}"
 
+    def told(self) -> str:
+        """In a sentence, with what to make of it."""
+        found = self.interval()
+        if np.isnan(found.lower):
+            verdict = "one split, no interval"
+        elif found.lower > 0 or found.upper < 0:
+            verdict = "a gain" if found.value > 0 else "a loss"
+        else:
+            verdict = "not more than chance"
+        printed = "" if self.published is None else f"; published {_signed(100 * self.published)}"
+        return f"{self.target}, {self.name}: {self.worded()}, {verdict}{printed}"
+
 
 def _less(more: Values, less: Values) -> Values:
-    return [a - b for a, b in zip(more, less, strict=False)]
+    return [a - b for a, b in zip(more, less, strict=True)]
 
 
 def _signed(points: float) -> str:
@@ -207,8 +215,8 @@ def pairs_table(caption: str, pairs: Sequence[Pair]) -> Table:
         Column("target"),
         Column("what"),
         Column("splits", "integer"),
-        Column("difference (95 % over splits)", "interval", decimals=1),
-        Column("95 % for images not yet seen", "interval", decimals=1),
+        Column("points (95 %)", "interval", decimals=1),
+        Column("95 %, new images", "interval", decimals=1),
         Column("published", "number", decimals=1),
     )
     rows = [
@@ -224,16 +232,15 @@ def pairs_table(caption: str, pairs: Sequence[Pair]) -> Table:
         if pair.differences
     ]
     note = (
-        "Student's t over splits. The first interval is that of the mean over all splits of these images. Splits share "
-        "training images; the second allows for that (Nadeau & Bengio, 2003), and is the one to judge by what would "
-        "happen with other images."
+        "Student's t over splits, and so wide where splits are few. The first interval is for the mean over all splits "
+        "of these images. Splits share training images; the second allows for that (Nadeau & Bengio, 2003), and is the "
+        "one to judge by what would happen with other images. Published: the difference of the printed means."
     )
     return table(caption, columns, rows, note)
 
 
 def _conclusion(pairs: Sequence[Pair]) -> str:
-    told = [f"{p.target}, {p.name}: {p.worded()}, published {_signed(100 * (p.published or 0))}" for p in pairs]
-    return "; ".join(told) + "."
+    return ". ".join(pair.told() for pair in pairs) + "."
 
 
 # ------------------------------------------------------------------------------------------------------- other chapters
@@ -253,14 +260,14 @@ def extra_chapter(results: Results) -> Chapter:
                     mean_sd(results.networks(target, "digits", method)),
                     mean_sd(results.committees(target, "digits", method)),
                 ],
-                [name, "HWD+, published", printed(paper["lenet5"]), printed(paper["committee"])],
+                [name, "published", printed(paper["lenet5"]), printed(paper["committee"])],
             ]
         ratio = results.ratio(target, "digits", "lenet5")
         for kind, get in (("LeNet-5", results.single), ("committee", results.committees)):
             d = _less(get(target, "digits", "lenet5_extra"), get(target, "digits", "lenet5"))
             key = "lenet5" if kind == "LeNet-5" else "committee"
             published = EXTRA[target][key].mean - ACCURACY[target][key].mean
-            pairs.append(Pair(target, f"{kind}, given the {extra}, less without", d, ratio, published))
+            pairs.append(Pair(target, f"{kind}, given the {extra}", d, ratio, published))
     columns = (Column("target"), Column("images"), Column("LeNet-5"), Column("committee"))
     note = (
         "Both targets on splits by digits, where every writer is in both parts: of a writer who was never seen, who "
@@ -272,7 +279,7 @@ def extra_chapter(results: Results) -> Chapter:
         "gives the networks the writer to name the digit, and the digit to name the writer: digit .9551 (LeNet-5), "
         ".9812 (committee), writer .3575, .6003.",
         (shown, pairs_table("Gain by the other label, in percentage points", pairs)),
-        "; ".join(f"{p.target}, {p.name}: {p.worded()}" for p in pairs) + ".",
+        _conclusion(pairs),
         shown,
         (),
         {"differences": [pair.facts() for pair in pairs]},
@@ -292,10 +299,10 @@ def m2_chapter(results: Results, what: str) -> Chapter:
         pairs.append(Pair(target, "M2 less LeNet-5 trained alike", _less(m2, alike), ratio, gain))
         single = results.single(target, split, "lenet5")
         if single:
-            pairs.append(Pair(target, "M2 less LeNet-5 of the table above", _less(m2, single), ratio, gain))
+            pairs.append(Pair(target, "M2 less LeNet-5 as above", _less(m2, single), ratio, gain))
         rows += [
             [target, results.name, mean_sd(results.networks(target, split, "lenet5")), mean_sd(alike), mean_sd(m2)],
-            [target, "HWD+, published", printed(ACCURACY[target]["lenet5"]), None, printed(M2[target])],
+            [target, "published", printed(ACCURACY[target]["lenet5"]), None, printed(M2[target])],
         ]
     columns = (Column("target"), Column("images"), Column("LeNet-5"), Column("LeNet-5 trained alike"), Column("M2"))
     note = (
@@ -308,8 +315,7 @@ def m2_chapter(results: Results, what: str) -> Chapter:
         "trains M2 with LeNet-5 as its classifier on labelled HWD+ and unlabelled MNIST: digit .9399 → .9542, writer "
         ".3473 → .4174, gains of 1.4 and 7.0 points.",
         (shown, pairs_table("Gain by the generative part and unlabelled images, in percentage points", pairs)),
-        "; ".join(f"{p.target}, {p.name}: {p.worded()}, published {_signed(100 * (p.published or 0))}" for p in pairs)
-        + ".",
+        _conclusion(pairs),
         shown,
         tuple(
             (f"{p.target}: gain of M2 (published {_signed(100 * (p.published or 0))})", p.worded())

@@ -99,13 +99,15 @@ class Material:
 
     def smaller(self, n_writers: int, n_unlabelled: int) -> Material:
         """A few writers and unlabelled images of it, for the quick version."""
-        kept = np.flatnonzero(self.hand.writer < n_writers)
+        # Spread over all of them: their order may have to do with what is known of them.
+        chosen = np.unique(np.linspace(0, self.hand.n_writers - 1, n_writers).round().astype(int))
+        kept = np.flatnonzero(np.isin(self.hand.writer, chosen))
         hand = replace(
             self.hand,
             data=self.hand.data[kept],
             target=self.hand.target[kept],
-            writer=self.hand.writer[kept],
-            characteristics=self.hand.characteristics.iloc[:n_writers],
+            writer=np.searchsorted(chosen, self.hand.writer[kept]),
+            characteristics=self.hand.characteristics.iloc[chosen],
             unlabelled=None,
             info=None,
         )
