@@ -33,10 +33,22 @@ class StartRows:
         Their encoded values.
     coordinates : array (n, P)
         The same as the likelihood's coordinates (indicators for categoricals), NaN where missing.
+    index : array (n,) or None
+        Which rows of X they are; None for rows of a source.
     """
 
     encoded: Encoded
     coordinates: NDArray[np.float64]
+    index: NDArray[np.intp] | None
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def some(self, rows: NDArray[np.intp]) -> StartRows:
+        """Some of them."""
+        observed = None if self.encoded.observed is None else self.encoded.observed[rows]
+        index = None if self.index is None else self.index[rows]
+        return StartRows(Encoded(self.encoded.values[rows], observed), self.coordinates[rows], index)
 
 
 @final
@@ -76,14 +88,15 @@ def heavy_tails(encoded: Encoded, row_shape: tuple[int, ...]) -> list[bool]:
 
 def start_rows(X: Any, encoder: Encoder) -> StartRows:
     """At most `START_ROWS` rows of X, at random but always the same."""
-    if is_source(X):
+    from_source = is_source(X)
+    if from_source:
         X = sample_rows(as_source(X), START_ROWS)
-    encoded, numeric = encoder.encode(X), encoder.numeric(X)
-    if len(encoded) > START_ROWS:
-        chosen = np.sort(np.random.default_rng(0).choice(len(encoded), START_ROWS, replace=False))
-        observed = None if encoded.observed is None else encoded.observed[chosen]
-        encoded, numeric = Encoded(encoded.values[chosen], observed), numeric[chosen]
-    return StartRows(encoded, (numeric - encoder.numeric_loc) / encoder.numeric_scale)
+    encoded = encoder.encode(X)
+    coordinates = (encoder.numeric(X) - encoder.numeric_loc) / encoder.numeric_scale
+    found = StartRows(encoded, coordinates, None if from_source else np.arange(len(encoded)))
+    if len(found) <= START_ROWS:
+        return found
+    return found.some(np.sort(np.random.default_rng(0).choice(len(found), START_ROWS, replace=False)))
 
 
 def engine_rows(name: str, X: Any, encoder: Encoder, device: torch.device) -> Rows:

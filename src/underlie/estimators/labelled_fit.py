@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from underlie import nn as unn
 from underlie.distributions import Likelihood
 from underlie.engine import Group, Rows, Settings, Trained, train
+from underlie.estimators.feeding import StartRows
 from underlie.estimators.targets import Target
 from underlie.graph import Batch, LatentModel, labelled_elbo
 from underlie.models.classifier import classifier_network
 from underlie.models.networks import Networks
 from underlie.models.semi_supervised import Label, Nets, semi_supervised_vae
-from underlie.models.start import LinearStart
+from underlie.models.start import LinearStart, linear_start
 
 Floats = NDArray[np.float64]
 #: What all labels' variables are called in the graphs.
@@ -102,9 +103,32 @@ class Architecture:
         unn.fill(model, own | {name: tensor for name, tensor, _ in unn.tensors(trained)})
         return model.eval()
 
-    def started(self, start: LinearStart) -> Architecture:
-        """The same, with encoder and decoder starting somewhere."""
+    def started(
+        self, first: StartRows, encoded: Floats, seen: NDArray[np.bool_], spread: NDArray[np.intp] | None
+    ) -> Architecture:
+        """The same, with encoder and decoder starting from rows, and from what labels explain of them.
+
+        Labels are those seen, or what neighbours say, if most of the rows have either; else they explain nothing yet.
+        """
+        design: list[Floats] = []
+        if first.index is not None:
+            known = seen if spread is None else seen | (spread >= 0)
+            has_all = np.flatnonzero(known[first.index].all(axis=1))
+            if 2 * len(has_all) > len(first):
+                first = first.some(has_all)
+                codes = encoded if spread is None else np.where(seen, encoded, spread)
+                design = [_features(label, codes[first.index, j]) for j, label in enumerate(self.labels)]
+        values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
+        observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
+        read = unn.Read(self.head, self.with_mask)
+        start = linear_start(self.head, read, values, observed, first.coordinates, self.n_latent, design)
         return replace(self, start=start)
+
+
+def _features(label: Label, encoded: Floats) -> Floats:
+    """What networks read of a label: (n, K)."""
+    column = torch.as_tensor(encoded, dtype=torch.float32)[:, None]
+    return np.asarray(label.head().features(column).double().numpy())
 
 
 def labels_of(targets: Sequence[Target], encoded: Floats, seen: NDArray[np.bool_]) -> tuple[Label, ...]:

@@ -27,7 +27,6 @@ def neighbour_hints(
     labels: Sequence[Label],
     encoded: Floats,
     seen: NDArray[np.bool_],
-    seed: int,
 ) -> tuple[dict[str, Floats], NDArray[np.intp]]:
     """Hints (see `Label.hint`), and the labels that were spread, -1 where none.
 
@@ -52,13 +51,13 @@ def neighbour_hints(
         if not (codes >= 0).any():
             hints[label.hint] = np.tile(base, (len(codes), 1))
             continue
-        graph, error = _best(graphs, codes, (seed, j))
+        graph, error = _best(graphs, codes, j)
         hints[label.hint], spread[:, j] = neighbour_prior(graph, codes, base, error)
     return hints, spread
 
 
-def _best(graphs: Sequence[csr_matrix], codes: NDArray[np.intp], seed: tuple[int, int]) -> tuple[csr_matrix, float]:
-    """The graph that finds most of the hidden labels, the same ones hidden from each; and its share of errors."""
+def _best(graphs: Sequence[csr_matrix], codes: NDArray[np.intp], seed: int) -> tuple[csr_matrix, float]:
+    """The graph that finds most of the hidden labels, always the same ones hidden; and its share of errors."""
     errors = [spreading_error(graph, codes, np.random.default_rng(seed)) for graph in graphs]
     best = int(np.argmin(errors))
     return graphs[best], errors[best]

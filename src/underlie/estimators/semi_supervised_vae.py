@@ -23,7 +23,7 @@ from underlie.distributions import likelihood_for, settled
 from underlie.engine import Settings, suitable_precision
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner
-from underlie.estimators.feeding import engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
+from underlie.estimators.feeding import StartRows, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
 from underlie.estimators.labelled_fit import (
     Architecture,
     automatic_alpha,
@@ -44,7 +44,6 @@ from underlie.estimators.targets import Targets
 from underlie.graph import Joint, LatentModel
 from underlie.models.classifier import CLASSIFIERS
 from underlie.models.networks import Network, Networks, check_networks
-from underlie.models.start import linear_start
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -290,7 +289,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         self._name_classes()
         encoded, seen = self.targets_.encode(y, n)
         self._check_labels(seen)
-        architecture = self._architecture(X, encoded, seen)
+        blank, first = self._blank_for(X, encoded, seen)
         self.alpha_ = automatic_alpha(seen) if self.alpha == "auto" else float(self.alpha)
         weight = None if self.label_weight == "auto" else float(self.label_weight)
         with_unlabelled = self.alpha_ > 0
@@ -298,7 +297,8 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         hints: dict[str, Floats] = {}
         self.spread_ = None
         if self.neighbours and with_unlabelled and not seen.all() and (space is not None or not is_source(X)):
-            hints, self.spread_ = neighbour_hints(X, space, self.encoder_, architecture.labels, encoded, seen, seeds[0])
+            hints, self.spread_ = neighbour_hints(X, space, self.encoder_, blank.labels, encoded, seen)
+        architecture = blank.started(first, encoded, seen, self.spread_)
         groups = groups_of(
             rows, encoded, seen, hints, settings.batch_size, weight, device, with_unlabelled=with_unlabelled
         )
@@ -309,16 +309,14 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
         self._settle(int(np.argmax(trained.best_value)))
 
-    def _architecture(self, X: Any, encoded: Floats, seen: NDArray[np.bool_]) -> Architecture:
+    def _blank_for(self, X: Any, encoded: Floats, seen: NDArray[np.bool_]) -> tuple[Architecture, StartRows]:
+        """Everything of which replicates of a model of X are built, and the rows that they are to start from."""
         first = start_rows(X, self.encoder_)
-        values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
-        observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
         self._with_mask = any(column.missing for column in self.schema_)
         self.likelihood_ = settled(self.schema_, self.likelihood, heavy_tails(first.encoded, self.encoder_.row_shape))
         blank = self._blank(labels_of(self.targets_.columns, encoded, seen))
         blank.build(torch.Generator().manual_seed(0))  # networks that do not fit the data are refused here
-        read = unn.Read(blank.head, self._with_mask)
-        return blank.started(linear_start(blank.head, read, values, observed, first.coordinates, self.n_latent))
+        return blank, first
 
     def _blank(self, labels: Any) -> Architecture:
         """Everything of which replicates are built, without a start."""

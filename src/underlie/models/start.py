@@ -8,6 +8,7 @@ nothing (Lucas et al., 2019).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -34,9 +35,9 @@ class LinearStart:
     Attributes
     ----------
     encoder_weight, encoder_bias : Tensor (features, 2 M), (2 M,)
-        What the encoder reads -> mean and log standard deviation of z.
+        What the encoder reads -> mean and log standard deviation of z. Further rows are those of labels.
     decoder_weight, decoder_bias : Tensor (M, n_raw), (n_raw,)
-        z -> raw numbers of the likelihood.
+        z -> raw numbers of the likelihood. Further rows are those of labels.
     """
 
     encoder_weight: Tensor
@@ -59,8 +60,9 @@ def linear_start(
     observed: Tensor | None,
     coordinates: NDArray[np.float64],
     n_latent: int,
+    labels: Sequence[NDArray[np.float64]] = (),
 ) -> LinearStart:
-    """Start of a VAE from the pPCA of its data.
+    """Start of a VAE from the pPCA of its data, or of what labels leave unexplained of it.
 
     Parameters
     ----------
@@ -74,19 +76,26 @@ def linear_start(
         The same rows as the head's coordinates (indicators for categoricals), NaN where missing.
     n_latent : int
         Dimension M of z. Dimensions beyond the rank of the data start as noise.
+    labels : sequence of array (n, K)
+        Features of each label of the rows (indicators of classes). Decoders that read them after z, and encoders that
+        read them after x, start at their linear effects: else z alone would say everything in the beginning.
     """
     marginal = head.start(values, observed)
     scale = np.nanstd(coordinates, axis=0)
     scale = np.where(scale > 1e-6, scale, 1.0)
     standard = coordinates / scale
+    design = np.column_stack([np.empty((len(standard), 0)), *labels])
+    effects = _effects(design, standard)
+    standard = standard - (design - design.mean(0)) @ effects
     pca = _fit(standard, min(n_latent, standard.shape[1] - 1, len(standard) - 2))
     rank = 0 if pca is None else pca.loadings.shape[1]
     if pca is None or rank == 0:
-        n_features = read.width
-        zeros = torch.zeros(n_features, 2 * n_latent), torch.zeros(2 * n_latent)
+        zeros = torch.zeros(read.width, 2 * n_latent), torch.zeros(2 * n_latent)
         return LinearStart(*zeros, torch.zeros(n_latent, head.n_raw), marginal)
-    weight, bias = _encoder(pca, read, values, observed, standard, n_latent)
+    weight, bias = _encoder(pca, read, values, observed, standard, n_latent, design)
     slope, centre = _decoder(head, marginal, pca, scale, n_latent)
+    if labels:
+        slope = torch.cat([slope, _label_slopes(head, pca, scale, labels, effects)])
     head.start(_without_fit(head, values, pca, standard, scale), observed)
     return LinearStart(weight, bias, slope, centre)
 
@@ -131,10 +140,11 @@ def _encoder(
     observed: Tensor | None,
     standard: NDArray[np.float64],
     n_latent: int,
+    design: NDArray[np.float64],
 ) -> tuple[Tensor, Tensor]:
     """The best linear predictor of E[z | x] from what the encoder reads, and the average posterior spread."""
     mean, covariance = pca.posterior(standard)
-    features = read(values, observed).reshape(len(values), -1).double().numpy()
+    features = np.column_stack([read(values, observed).reshape(len(values), -1).double().numpy(), design])
     centre = features.mean(0)
     x = features - centre
     slope = _ridge(x, mean - mean.mean(0))
@@ -147,6 +157,37 @@ def _encoder(
     spread = np.diagonal(covariance, axis1=-2, axis2=-1).mean(0) + missed
     bias[n_latent : n_latent + rank] = 0.5 * np.log(np.clip(spread, 1e-4, 1.0))
     return torch.as_tensor(weight, dtype=torch.float32), torch.as_tensor(bias, dtype=torch.float32)
+
+
+def _effects(design: NDArray[np.float64], standard: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear effects of the labels' features on each coordinate, (k, P)."""
+    if not design.shape[1]:
+        return np.zeros((0, standard.shape[1]))
+    filled = np.nan_to_num(standard - np.nanmean(standard, axis=0))
+    return _ridge(design - design.mean(0), filled)
+
+
+def _label_slopes(
+    head: Likelihood,
+    pca: LinearGaussian,
+    scale: NDArray[np.float64],
+    labels: Sequence[NDArray[np.float64]],
+    effects: NDArray[np.float64],
+) -> Tensor:
+    """What each feature of the labels adds to the raw numbers at z = 0, by the link: (k, n_raw)."""
+    blocks = effects * scale
+    moved, first = [], 0
+    for features in labels:
+        own = blocks[first : first + features.shape[1]]
+        first += features.shape[1]
+        # An indicator moves from the mean of its group to one; a number moves by one.
+        moved.append(own - features.mean(0) @ own if features.shape[1] > 1 else own)
+    centre = torch.as_tensor(pca.mean * scale, dtype=torch.float32)
+    shifted = head.raw_from_mean(centre + torch.as_tensor(np.concatenate(moved), dtype=torch.float32))
+    at_centre = head.raw_from_mean(centre)
+    if shifted is None or at_centre is None:
+        return torch.zeros(len(blocks), head.n_raw)
+    return (shifted - at_centre).reshape(len(blocks), -1)
 
 
 def _ridge(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

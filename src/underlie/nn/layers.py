@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import cast, final
 
 import torch
@@ -107,7 +108,7 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:
-        r"""Make the network compute exactly :math:`v W + b` of its first input, leaving its other units ready to learn.
+        r"""Make the network compute exactly :math:`v W + b` of its inputs, leaving its other units ready to learn.
 
         Rests on :math:`f(a) - f(-a) = a`, which ReLU, SiLU and GELU satisfy: a pair of hidden units carries one linear
         functional unchanged. W is carried by its r leading singular directions, r at most half the narrowest hidden
@@ -117,16 +118,18 @@ class MLP(nn.Module):
         Parameters
         ----------
         weight : Tensor (in, out)
-            The linear map W.
+            The linear map W of the first input, or of the first inputs side by side.
         bias : Tensor (out,)
             The constant b.
         """
         layers = [cast(Affine, layer) for layer in self.layers]
         last = layers[-1]
-        last.weights[0].zero_()
+        for w in last.weights:
+            w.zero_()
         last.bias.copy_(bias.expand_as(last.bias))
         if len(layers) == 1:
-            last.weights[0].copy_(weight.expand_as(last.weights[0]))
+            for w, part in zip(last.weights, _by_input(weight, last), strict=False):
+                w.copy_(part.expand_as(w))
             return
         narrowest = min(layer.bias.shape[-1] for layer in layers[:-1])
         rank = min(narrowest // 2, *weight.shape)
@@ -146,9 +149,16 @@ def _place_pairs(layer: Affine, functionals: Tensor) -> None:
     for w in layer.weights:
         w[..., : 2 * r] = 0.0
     layer.bias[..., : 2 * r] = 0.0
-    layer.weights[0][:, : functionals.shape[0], 0 : 2 * r : 2] = functionals
-    layer.weights[0][:, : functionals.shape[0], 1 : 2 * r : 2] = -functionals
+    for w, part in zip(layer.weights, _by_input(functionals, layer), strict=False):
+        w[:, : len(part), 0 : 2 * r : 2] = part
+        w[:, : len(part), 1 : 2 * r : 2] = -part
     # What other units would add to the pairs' consumers is zeroed by the caller; other inputs never reach them.
+
+
+def _by_input(rows: Tensor, layer: Affine) -> list[Tensor]:
+    """The rows that belong to each input, as far as they go; later inputs have none."""
+    ends = list(accumulate(w.shape[1] for w in layer.weights))
+    return [rows[start:end] for start, end in zip([0, *ends], ends, strict=False) if start < len(rows)]
 
 
 def _signed(rows: Tensor) -> Tensor:
