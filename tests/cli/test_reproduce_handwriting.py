@@ -84,6 +84,15 @@ def test_the_page_has_every_part_and_says_what_the_images_are(bench, made):
     assert any("resolution: MNIST exists at 28" in str(block) for block in made.sections[0].blocks)
 
 
+def test_the_real_one_is_not_called_a_stand_in(tmp_path):
+    real = replace(tiny(), stand_in=False, unlabelled=None, why="MNIST is not on this machine")
+    bench = Bench(real, replace(_TINY, repeats=1), 0, Store.open(tmp_path))
+    report = write(bench, ["digit", "m2"])
+    assert [alert.title for alert in report.alerts] == ["m2: left out"]
+    assert report.alerts[0].text == "MNIST is not on this machine."
+    assert [r[1] for r in tables(report)["Share of test images named right"].rows][:2] == ["HWD+", "published"]
+
+
 def test_tables_are_made_of_the_stored_results(bench, made):
     main = tables(made)["Share of test images named right"]
     row = next(r for r in main.rows if r[:2] == ("writer", "stand-in"))

@@ -45,21 +45,22 @@ class Effort:
 # Without held-out rows: labels are free of error, and a writer has ten images of a digit at most.
 _COMMON: Final[Settings] = {"valid_fraction": 0.0, "device": "cpu", "verbose": False}
 _M2: Final[Settings] = {
-    "n_latent": 20,
-    "hidden": (300,),
     "classifier": "lenet5",
     "learning_rate": 2e-3,
     "weight_decay": 0.01,
     "batch_size": 200,
 }
 
+# A bound for each of 97 writers costs its decoder 97 times.
+_SMALL: Final[Settings] = {"n_latent": 10, "hidden": (100,)}
+
 FULL: Final = Effort(
     repeats=3,
     members=5,
     epochs={"digit": 12, "writer": 30, "else": 5},
     m2={
-        "digit": {"alpha": 0.1, "neighbours": True, "max_epochs": 10, "n_unlabelled": 15_000},
-        "writer": {"alpha": 0.01, "neighbours": False, "max_epochs": 25, "n_unlabelled": 0},
+        "digit": _SMALL | {"alpha": 0.003, "neighbours": False, "max_epochs": 12, "n_unlabelled": 6_000},
+        "writer": _SMALL | {"alpha": 0.01, "neighbours": False, "max_epochs": 30, "n_unlabelled": 6_000},
     },
     sdgm={"n_latent": 16, "hidden": (400,), "auxiliary": True, "alpha": 1.0, "max_epochs": 50, "batch_size": 100},
     per_cell=4,
@@ -69,8 +70,8 @@ QUICK: Final = Effort(
     members=2,
     epochs={"digit": 4, "writer": 4, "else": 2},
     m2={
-        "digit": {"alpha": 0.1, "neighbours": True, "max_epochs": 4, "n_unlabelled": 1000},
-        "writer": {"alpha": 0.01, "neighbours": False, "max_epochs": 4, "n_unlabelled": 500},
+        "digit": _SMALL | {"alpha": 0.003, "neighbours": False, "max_epochs": 4, "n_unlabelled": 1000},
+        "writer": _SMALL | {"alpha": 0.01, "neighbours": False, "max_epochs": 4, "n_unlabelled": 1000},
     },
     sdgm={"n_latent": 10, "hidden": (100,), "auxiliary": True, "alpha": 1.0, "max_epochs": 10, "batch_size": 100},
     per_cell=4,

@@ -68,8 +68,8 @@ def _over_writers(shares: list[float]) -> Interval:
 
 def _drawings(material: Material, path: Path, train: Rows, seed: int) -> Figure:
     hand = material.hand
-    codes = {str(code): i for i, code in enumerate(hand.characteristics.index)}
-    numbers = [codes.get(str(w), w) if not material.stand_in else w for w in WRITERS]
+    codes = {str(code).removesuffix(".0"): i for i, code in enumerate(hand.characteristics.index)}
+    numbers = [w if material.stand_in else codes.get(str(w), w) for w in WRITERS]
     numbers = [w for w in numbers if w < hand.n_writers] or [0]
     who = [(d, w) for w in numbers for d in DIGITS]
     model = ul.load(path)
