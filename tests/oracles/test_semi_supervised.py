@@ -125,9 +125,9 @@ def test_the_density_of_a_number_integrates_to_that_of_its_row() -> None:
     y = np.where(np.arange(N) < 60, 100.0 + 20.0 * X[:, 0], np.nan)
     settings: dict[str, Any] = {"hidden": (8,), "max_epochs": 60, "learning_rate": 1e-2, "verbose": False}
     model = ul.SemiSupervisedVAE(1, random_state=0, **settings).fit(X, y)
-    row = X[[0]]
-    line = np.linspace(-300.0, 500.0, 401)
-    draws = 4096
+    row = X[[1]]
+    line = np.linspace(-100.0, 300.0, 1601)
+    draws = 4096  # for each number of the line and for the row, whose number is drawn from the guide too
     log_p = model.score_samples(np.repeat(row, len(line), axis=0), line, n_importance=draws)
     integral = np.exp(log_p - model.score_samples(row, n_importance=draws)).sum() * (line[1] - line[0])
     assert integral == pytest.approx(1.0, abs=0.05)

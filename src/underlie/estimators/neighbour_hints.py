@@ -27,12 +27,14 @@ def neighbour_hints(
     labels: Sequence[Label],
     encoded: Floats,
     seen: NDArray[np.bool_],
+    trust: float,
 ) -> tuple[dict[str, Floats], NDArray[np.intp]]:
     """Hints (see `Label.hint`), and the labels that were spread, -1 where none.
 
     Neighbours are looked for among the rows' projections on their first principal components, with missing cells at
     their conditional means; of a table once with columns as they are and once with columns of unit variance, and those
-    are asked that find more of the labels that are hidden from them. Or in the space that the user gives.
+    are asked that find more of the labels that are hidden from them. Or in the space that the user gives. What they
+    say counts ``trust`` times.
     """
     if space is None:
         spaces = [
@@ -52,7 +54,7 @@ def neighbour_hints(
             hints[label.hint] = np.tile(base, (len(codes), 1))
             continue
         graph, error = _best(graphs, codes, j)
-        hints[label.hint], spread[:, j] = neighbour_prior(graph, codes, base, error)
+        hints[label.hint], spread[:, j] = neighbour_prior(graph, codes, base, error, trust)
     return hints, spread
 
 

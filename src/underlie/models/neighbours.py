@@ -100,7 +100,7 @@ def spreading_error(graph: csr_matrix, codes: NDArray[np.intp], rng: np.random.G
 
 
 def neighbour_prior(
-    graph: csr_matrix, codes: NDArray[np.intp], base: Floats, error: float
+    graph: csr_matrix, codes: NDArray[np.intp], base: Floats, error: float, trust: float = 1.0
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Logarithm of the prior of each row's label, up to a constant, and the label that was spread to it.
 
@@ -113,6 +113,8 @@ def neighbour_prior(
         Logarithm of the prior of rows of which neighbours say nothing, and of labelled ones.
     error : float
         Share of rows of which neighbours say something wrong; see `spreading_error`.
+    trust : float
+        How many times what they say counts.
 
     Returns
     -------
@@ -124,5 +126,5 @@ def neighbour_prior(
     prior = np.tile(base, (len(codes), 1))
     told = np.flatnonzero((codes < 0) & (spread >= 0))
     prior[told] = 0.0
-    prior[told, spread[told]] = evidence
+    prior[told, spread[told]] = trust * evidence
     return prior, spread
