@@ -53,6 +53,15 @@ _M2: Final[Settings] = {
 
 # A bound for each of 97 writers costs its decoder 97 times.
 _SMALL: Final[Settings] = {"n_latent": 10, "hidden": (100,)}
+# Few styles: what labels could say shall not be said by z and a.
+_SDGM: Final[Settings] = {
+    "n_latent": 8,
+    "hidden": (400,),
+    "auxiliary": True,
+    "alpha": 1.0,
+    "batch_size": 100,
+    "learning_rate": 2e-3,
+}
 
 FULL: Final = Effort(
     repeats=3,
@@ -62,7 +71,7 @@ FULL: Final = Effort(
         "digit": _SMALL | {"alpha": 0.003, "neighbours": False, "max_epochs": 12, "n_unlabelled": 6_000},
         "writer": _SMALL | {"alpha": 0.01, "neighbours": False, "max_epochs": 30, "n_unlabelled": 6_000},
     },
-    sdgm={"n_latent": 16, "hidden": (400,), "auxiliary": True, "alpha": 1.0, "max_epochs": 50, "batch_size": 100},
+    sdgm=_SDGM | {"max_epochs": 60},
     per_cell=4,
 )
 QUICK: Final = Effort(
@@ -73,7 +82,7 @@ QUICK: Final = Effort(
         "digit": _SMALL | {"alpha": 0.003, "neighbours": False, "max_epochs": 4, "n_unlabelled": 1000},
         "writer": _SMALL | {"alpha": 0.01, "neighbours": False, "max_epochs": 4, "n_unlabelled": 1000},
     },
-    sdgm={"n_latent": 10, "hidden": (100,), "auxiliary": True, "alpha": 1.0, "max_epochs": 10, "batch_size": 100},
+    sdgm=_SDGM | {"max_epochs": 10},
     per_cell=4,
 )
 
