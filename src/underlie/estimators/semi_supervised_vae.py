@@ -172,7 +172,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
     >>> import numpy as np, underlie as ul
     >>> digits = ul.datasets.load_digits()
     >>> y = np.where(np.arange(len(digits)) < 100, digits.target, -1)       # the first hundred labels are known
-    >>> model = ul.SemiSupervisedVAE(8, hidden=(64,), max_epochs=10, random_state=0).fit(digits.data, y)
+    >>> model = ul.SemiSupervisedVAE(8, hidden=(64,), max_epochs=30, random_state=0).fit(digits.data, y)
     >>> bool(model.score(digits.data[100:], digits.target[100:]) > 0.8)
     True
     >>> model.sample(2, y=7, random_state=0).shape
