@@ -212,7 +212,8 @@ def _m2_words(bench: Bench) -> str:
         n = min(settings["n_unlabelled"], len(bench.material.unlabelled))
         prior = "with" if settings["neighbours"] else "without"
         told.append(f"{target}: α = {settings['alpha']:g}, {n:,} unlabelled images, {prior} neighbours as prior")
-    return f"M2, its settings looked for on a split that is not among these: {'; '.join(told)}."
+    looked = "Settings for the digit were looked for on a split that is not among these, those for the writer were not."
+    return f"M2: {'; '.join(told)}. {looked}"
 
 
 def _alerts(material: Material, quick: bool, without: dict[str, str]) -> Iterator[Alert]:
