@@ -190,7 +190,7 @@ def test_the_score_is_the_accuracy_on_rows_with_a_label() -> None:
 @pytest.mark.filterwarnings("ignore::underlie.warnings.ConvergenceWarning")
 def test_a_replicate_is_the_same_alone_and_beside_others(changes: dict[str, Any], precision: str) -> None:
     X = images()
-    settings = {"max_epochs": 6, "precision": precision, "neighbours": False, **changes}
+    settings = {"max_epochs": 6, "precision": precision, **changes}
     batch = make(n_replicates=3, random_state=np.random.default_rng(0), **settings).fit(X, FEW)
     for r in (0, 2):
         state = np.random.default_rng(0)
@@ -215,6 +215,16 @@ def test_predictions_are_averaged_over_replicates() -> None:
     np.testing.assert_array_equal(best.transform(X, FEW.clip(0)), model.transform(X, FEW.clip(0)))
     with pytest.raises(ValueError, match="between 0 and 2"):
         model.replicate(3)
+
+
+def test_a_saved_replicate_is_that_replicate_when_loaded(tmp_path: Path) -> None:
+    X = table()
+    model = make(n_replicates=3).fit(X, FEW)
+    model.replicate(1).save(tmp_path / "one")
+    loaded = ul.load(tmp_path / "one")
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.replicate(1).predict_proba(X))
+    assert model.n_replicates == 3
+    assert (loaded.predict_proba(X) != model.predict_proba(X)).any()
 
 
 def test_neighbours_hints_do_not_outlive_training() -> None:

@@ -25,7 +25,7 @@ def model(n_auxiliary: int = 0) -> LatentModel:
         return MLP(sizes, (6,), n_out, g)
 
     labels = [Label("y0", torch.zeros(3)), Label("y1", None)]
-    nets = Nets({"y0": net, "y1": net}, net, net, net, net)
+    nets = Nets(net, net, net, net, net)
     return semi_supervised_vae(Normal(5), labels, 2, n_auxiliary, nets, with_mask=False)
 
 

@@ -29,7 +29,7 @@ def tiny(n_labels: int, n_auxiliary: int, *, hinted: bool = False, seed: int = 0
         return MLP(sizes, (5,), n_out, g)
 
     labels = [Label(f"y{j}", torch.randn(k, generator=g)) for j, k in enumerate(CLASSES[:n_labels])]
-    nets = Nets({label.name: net for label in labels}, net, net, net, net)
+    nets = Nets(net, net, net, net, net)
     head = Bernoulli(WIDTH) if binary else Normal(WIDTH)
     return semi_supervised_vae(head, labels, 2, n_auxiliary, nets, with_mask=False, hinted=hinted).double()
 
@@ -122,9 +122,7 @@ def test_a_number_that_some_rows_have_is_drawn_in_the_others_only() -> None:
         return MLP(sizes, (5,), n_out, g)
 
     labels = [Label("y0", None)]
-    model = semi_supervised_vae(
-        Bernoulli(WIDTH), labels, 2, 0, Nets({"y0": net}, net, net, net, net), with_mask=False
-    ).double()
+    model = semi_supervised_vae(Bernoulli(WIDTH), labels, 2, 0, Nets(net, net, net, net, net), with_mask=False).double()
     noise = draws(0) | {"y0": torch.randn(1, N_DRAWS, N_ROWS, 1, generator=seeded(5), dtype=torch.float64)}
     seen = (torch.arange(N_ROWS) % 2 == 0).reshape(1, 1, -1, 1)
     labelled = rows().set("y0", torch.full((1, 1, N_ROWS, 1), 0.7, dtype=torch.float64))

@@ -74,7 +74,7 @@ class Architecture:
             return unn.MLP(in_sizes, n.hidden, n_out, generator, n.activation)
 
         nets = Nets(
-            classifier={label.name: classifier for label in self.labels},
+            classifier=classifier,
             encoder=lambda sizes, n_out: n.build_encoder(sizes, n_out, generator, with_mask=self.with_mask),
             decoder=lambda sizes, n_out: n.build_decoder(sizes, n_out, generator),
             auxiliary_guide=perceptron,
@@ -96,12 +96,9 @@ class Architecture:
             self.start.apply(encoder, decoder)
         return model
 
-    def without_hints(self, trained: LatentModel, n_replicates: int) -> LatentModel:
-        """The model of rows of which nothing is known beforehand, with what was learned with hints."""
-        model = unn.stack([self.build(torch.Generator().manual_seed(0)) for _ in range(n_replicates)])
-        own = {name: tensor for name, tensor, _ in unn.tensors(model)}
-        unn.fill(model, own | {name: tensor for name, tensor, _ in unn.tensors(trained)})
-        return model.eval()
+    def untrained(self, n_replicates: int) -> LatentModel:
+        """A model of so many replicates, to be filled with numbers."""
+        return unn.stack([self.build(torch.Generator().manual_seed(0)) for _ in range(n_replicates)]).eval()
 
     def started(
         self, first: StartRows, encoded: Floats, seen: NDArray[np.bool_], spread: NDArray[np.intp] | None
@@ -229,7 +226,13 @@ def train_labelled(
     objective = partial(labelled_elbo, alpha=alpha)
     build = partial(architecture.build, hinted=hinted)
     trained = train(build, objective, groups, settings, seeds, "SemiSupervisedVAE")
-    return replace(trained, model=architecture.without_hints(trained.model, len(seeds))) if hinted else trained
+    if not hinted:
+        return trained
+    # Of rows to come nothing is known beforehand: the model has priors in the place of hints.
+    model = architecture.untrained(len(seeds)).to(settings.device)
+    numbers = {name: tensor for part in (model, trained.model) for name, tensor, _ in unn.tensors(part)}
+    unn.fill(model, numbers)
+    return replace(trained, model=model)
 
 
 def automatic_alpha(seen: NDArray[np.bool_]) -> float:

@@ -82,6 +82,7 @@ def _checked(space: Any, n: int) -> Floats:
     array = np.asarray(space, dtype=float)
     if array.ndim != 2 or len(array) != n or not array.shape[1]:
         raise ValueError(f"space must have shape (n, k), one row for each of the {n} rows of X, got {array.shape}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"space, row {int(np.argmin(np.isfinite(array).all(1)))}, is not finite.")
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"space, row {int(np.argmin(finite))}, is not finite: leave out such columns, or impute them.")
     return array

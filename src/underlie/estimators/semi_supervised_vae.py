@@ -314,7 +314,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
 
     def _trust(self) -> float:
         """How many times the evidence of neighbours counts."""
-        return _TRUST if self.neighbours is True else float(self.neighbours)
+        return _TRUST if isinstance(self.neighbours, (bool, np.bool_)) else float(self.neighbours)
 
     def _blank_for(self, X: Any, encoded: Floats, seen: NDArray[np.bool_]) -> tuple[Architecture, StartRows]:
         """Everything of which replicates of a model of X are built, and the rows that they are to start from."""
@@ -641,8 +641,11 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         if not is_whole(r) or not 0 <= r <= last:
             raise ValueError(f"r must be a whole number between 0 and {last}, got {r!r}.")
         other = copy.copy(self)
-        other._settle(r)
-        other._queries = LabelledQueries(other._conditioner, other._conditioner.model, other.targets_)
+        other.n_replicates = 1
+        other.model_ = unn.take(self.model_, [r])
+        other.history_ = {name: values[[r]] for name, values in self.history_.items()}
+        other.best_epoch_, other.restarts_ = self.best_epoch_[[r]], self.restarts_[[r]]
+        other._settle(0)
         return other
 
     # ---- saving ----
@@ -669,8 +672,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         for name, value in state.items():
             setattr(self, name, value)
         blank = self._blank(labels_of(self.targets_.columns, *self.targets_.none_seen()))
-        models = [blank.build(torch.Generator().manual_seed(0)) for _ in range(self.n_replicates)]
-        self.model_ = unn.stack(models).eval()
+        self.model_ = blank.untrained(self.n_replicates)
         unn.fill(self.model_, arrays)
         self._settle(best)
 

@@ -15,7 +15,7 @@ y may be several labels y_1, y_2, ..., independent of each other a priori and gi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -73,15 +73,15 @@ class Nets:
 
     Attributes
     ----------
-    classifier : mapping of str to callable
-        By label, of q(y | x): reads x (and a).
+    classifier : callable
+        Of q(y | x) of each label: reads x (and a).
     encoder, decoder : callable
         Of q(z | ...), which reads x first, then the labels (and a); of p(x | ...), which reads z, then the same.
     auxiliary_guide, auxiliary : callable
         Of q(a | x); and of p(a | z, y).
     """
 
-    classifier: Mapping[str, MakeNet]
+    classifier: MakeNet
     encoder: MakeNet
     decoder: MakeNet
     auxiliary_guide: MakeNet
@@ -131,7 +131,7 @@ def semi_supervised_vae(
         return parents, make([width[v] for v in parents], n_out), reads
 
     guides = [
-        Factor(label.name, label.guide_head(), *given(nets.classifier[label.name], ["x", *a], label.guide_head().n_raw))
+        Factor(label.name, label.guide_head(), *given(nets.classifier, ["x", *a], label.guide_head().n_raw))
         for label in labels
     ]
     q_a = [Factor("a", Gaussian(n_auxiliary), *given(nets.auxiliary_guide, ["x"], 2 * n_auxiliary)) for _ in a]
