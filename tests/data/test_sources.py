@@ -13,7 +13,8 @@ import pytest
 import zarr
 
 from underlie.data import Encoder, as_source, sources
-from underlie.data.sources import ParquetSource, RowSource, blocks, is_source, sample_rows
+from underlie.data.chunks import ParquetSource
+from underlie.data.sources import RowSource, blocks, is_source, sample_rows
 
 ROWS = np.random.default_rng(0).integers(0, 256, (300, 6, 5)).astype(np.uint8)
 WANTED = [

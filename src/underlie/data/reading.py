@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -70,7 +69,7 @@ class Reader:
         """
         if library_of(X) is not None:
             return self._of_new_table(read_table(X))
-        if isinstance(X, (str, Path)) or is_source(X):
+        if is_source(X):
             source = as_source(X)
             X = source[0 : len(source)]
         refuse_series(X)

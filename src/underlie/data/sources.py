@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +12,20 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from underlie.data.chunks import ChunkedSource, ParquetSource
+from underlie.data.positions import positions_of
+
 #: memory-mapped arrays smaller than this many bytes are treated as arrays in memory
 _SMALL: Final = 2**26
 #: a span of rows is read whole, and thinned in memory, where it is at most this many times longer than the rows wanted
 _DENSE: Final = 8
 _BLOCK_BYTES: Final = 2**26
+#: rows are copied out of a memory map so many bytes at a time; to look at one brings so many bytes into memory
+_PIECE_BYTES: Final = 2**26
+_AROUND: Final = 2**16
+#: a sample of a file that is read in chunks is taken from chunks of at most so many bytes together, and of so many
+_SAMPLED_BYTES: Final = 2**30
+_MOST_CHUNKS, _FEWEST_CHUNKS = 256, 16
 
 
 @runtime_checkable
@@ -35,7 +46,7 @@ class RowSource(Protocol):
 
 @final
 class ArraySource:
-    """Rows of anything that is indexed like an array: ndarray, memmap, zarr, h5py.
+    """Rows of anything that is indexed like an array: ndarray, contiguous data sets of h5py.
 
     Rows that are close together on disk are read as one span, since many such formats read single rows slowly, and the
     array is only ever asked for ascending positions, as h5py requires.
@@ -66,7 +77,7 @@ class ArraySource:
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         if isinstance(rows, slice):
             return np.asarray(self._array[rows])
-        positions = _positions(rows, len(self))
+        positions = positions_of(rows, len(self))
         if isinstance(self._array, np.ndarray):
             return np.asarray(self._array[positions])
         wanted, back = np.unique(positions, return_inverse=True)
@@ -75,7 +86,7 @@ class ArraySource:
         return found[back]
 
     def _rows_per_block(self) -> int:
-        row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         return max(1, _BLOCK_BYTES // max(1, row_bytes))
 
     def _read(self, ascending: NDArray[np.intp]) -> NDArray[Any]:
@@ -86,80 +97,59 @@ class ArraySource:
 
 
 @final
-class ParquetSource:
-    """Rows of a Parquet file of numbers, read one row group at a time; nulls become NaN.
+class MappedSource:
+    """Rows of a memory map, copied out of it a few at a time.
+
+    A page of the file that was looked at counts as memory of the process, and with it its neighbours, until the system
+    needs the space: after a pass over a file of 20 GB that are 20 GB. So after every few rows the process gives its
+    pages back. They stay in the system's cache of the file, from where they are had again without reading the disk.
 
     Parameters
     ----------
-    path : path
-        Every column holds numbers or booleans.
-
-    Raises
-    ------
-    TypeError
-        If a column holds something else.
+    array : numpy.memmap
     """
 
-    def __init__(self, path: str | Path) -> None:
-        import pyarrow.parquet as pq
-        import pyarrow.types as types
-
-        self._file = pq.ParquetFile(path)
-        schema = self._file.schema_arrow
-        for field in schema:
-            if not (types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type)):
-                raise TypeError(
-                    f"column {field.name!r} of {path} holds {field.type}, but a Parquet file is read in parts only "
-                    "if all its columns are numbers. Read it as a table: pandas.read_parquet(path)."
-                )
-        self.names: tuple[str, ...] = tuple(schema.names)
-        groups = [self._file.metadata.row_group(g).num_rows for g in range(self._file.metadata.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(groups)]).astype(np.intp)
-        self._cached: tuple[int, NDArray[np.float64]] | None = None
+    def __init__(self, array: np.memmap[Any, Any]) -> None:
+        self._array = np.asarray(array)
+        file = getattr(array, "_mmap", None)
+        # Changes that are kept from the file ("c") would be lost with the pages.
+        can_forget = hasattr(mmap, "MADV_DONTNEED") and array.mode != "c"
+        self._file = file if isinstance(file, mmap.mmap) and can_forget else None
+        self._row_bytes = max(1, math.prod(array.shape[1:]) * array.itemsize)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, number of columns)."""
-        return (int(self._starts[-1]), len(self.names))
+        """(n, ...)."""
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always float64."""
-        return np.dtype(np.float64)
+        """Dtype of the numbers."""
+        return self._array.dtype
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self._array)
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        positions = np.arange(len(self))[rows] if isinstance(rows, slice) else _positions(rows, len(self))
-        found = np.empty((len(positions), len(self.names)))
-        groups = np.searchsorted(self._starts, positions, side="right") - 1
-        for group in np.unique(groups):
-            here = groups == group
-            found[here] = self._group(int(group))[positions[here] - self._starts[group]]
+        positions = positions_of(rows, len(self))
+        found = np.empty((len(positions), *self.shape[1:]), self.dtype)
+        # Rows of a slice lie on the same pages, those at other positions perhaps each on its own.
+        bytes_of_one = self._row_bytes if isinstance(rows, slice) else max(self._row_bytes, _AROUND)
+        step = max(1, _PIECE_BYTES // bytes_of_one)
+        for start in range(0, len(positions), step):
+            some = positions[start : start + step]
+            found[start : start + step] = self._array[_run(some) if isinstance(rows, slice) else some]
+            if self._file is not None:
+                self._file.madvise(mmap.MADV_DONTNEED)
         return found
-
-    def _group(self, group: int) -> NDArray[np.float64]:
-        if self._cached is None or self._cached[0] != group:
-            import pyarrow
-
-            table = self._file.read_row_group(group)
-            columns = [
-                c.cast(pyarrow.float64() if c.type != pyarrow.bool_() else pyarrow.int8()) for c in table.columns
-            ]
-            values = np.empty((table.num_rows, len(columns)))
-            for j, column in enumerate(columns):
-                values[:, j] = column.to_numpy(zero_copy_only=False)
-            self._cached = (group, values)
-        return self._cached[1]
 
 
 def is_source(X: Any) -> bool:
-    """Whether X is to be read in parts: a large memory map, an array on disk, or a source already.
+    """Whether X is to be read in parts: a large memory map, an array on disk, a path, or a source already.
 
     Arrays in memory (also those of torch, and sparse matrices) are not; a memory map of at most 64 MiB counts as one.
     """
-    if isinstance(X, (ArraySource, ParquetSource)):
+    if isinstance(X, (ArraySource, MappedSource, ChunkedSource, ParquetSource, str, Path)):
         return True
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap) and X.nbytes > _SMALL
@@ -196,7 +186,7 @@ def as_source(X: Any) -> RowSource:
     array([[6, 7, 8],
            [0, 1, 2]])
     """
-    if isinstance(X, (ArraySource, ParquetSource)):
+    if isinstance(X, (ArraySource, MappedSource, ChunkedSource, ParquetSource)):
         return X
     if isinstance(X, (str, Path)):
         if Path(X).suffix.lower() not in (".parquet", ".pq"):
@@ -206,11 +196,22 @@ def as_source(X: Any) -> RowSource:
         raise TypeError(f"X is a {type(X).__name__}: a row source needs shape, dtype, and indexing by row.")
     if len(X.shape) < 2:
         raise ValueError(f"X has shape {tuple(X.shape)}: a row source has at least two axes, rows first.")
-    return ArraySource(X)
+    if isinstance(X, np.memmap):
+        return MappedSource(X)
+    return ChunkedSource(X) if getattr(X, "chunks", None) else ArraySource(X)
+
+
+def chunk_starts(source: RowSource) -> NDArray[np.intp] | None:
+    """First rows of the chunks of a source whose rows are read many at a time, then their number in all; else None."""
+    starts: NDArray[np.intp] | None = getattr(source, "starts", None)
+    return starts
 
 
 def sample_rows(source: RowSource, n_rows: int, seed: int = 0) -> NDArray[Any]:
     """A random sample of rows without replacement, in ascending order; all rows where there are no more.
+
+    Of a large file that is read in chunks, rows of some chunks chosen at random: of at most 256, and of 1 GiB together
+    where 16 chunks have less.
 
     Parameters
     ----------
@@ -222,33 +223,42 @@ def sample_rows(source: RowSource, n_rows: int, seed: int = 0) -> NDArray[Any]:
     -------
     ndarray of shape (min(n_rows, len(source)), ...)
     """
-    n = len(source)
+    n, rng = len(source), np.random.default_rng(seed)
     if n_rows >= n:
         return source[0:n]
-    return source[np.sort(np.random.default_rng(seed).choice(n, size=n_rows, replace=False))]
+    among = _some_chunks(source, n_rows, rng)
+    chosen = rng.choice(n if among is None else len(among), size=n_rows, replace=False)
+    return source[np.sort(chosen if among is None else among[chosen])]
+
+
+def _some_chunks(source: RowSource, n_rows: int, rng: np.random.Generator) -> NDArray[np.intp] | None:
+    """Rows of a random choice of chunks, at least ``n_rows``; None where rows may be chosen among all."""
+    starts = chunk_starts(source)
+    if starts is None:
+        return None
+    lengths = np.diff(starts)
+    row_bytes = math.prod(source.shape[1:]) * source.dtype.itemsize
+    affordable = _SAMPLED_BYTES // max(1, int(lengths.max()) * row_bytes)
+    most = min(_MOST_CHUNKS, max(_FEWEST_CHUNKS, affordable))
+    if len(lengths) <= most:
+        return None
+    order = rng.permutation(len(lengths))
+    enough = int(np.searchsorted(np.cumsum(lengths[order]), n_rows)) + 1
+    return np.concatenate([np.arange(starts[i], starts[i + 1]) for i in order[: max(most, enough)]])
 
 
 def blocks(source: RowSource, block_bytes: int = _BLOCK_BYTES) -> Iterator[NDArray[Any]]:
     """All rows in order, about 64 MiB at a time."""
-    row_bytes = int(np.prod(source.shape[1:])) * source.dtype.itemsize
+    row_bytes = math.prod(source.shape[1:]) * source.dtype.itemsize
     step = max(1, block_bytes // max(1, row_bytes))
     for start in range(0, len(source), step):
         yield source[start : min(start + step, len(source))]
 
 
-def _positions(rows: Any, n: int) -> NDArray[np.intp]:
-    positions = np.asarray(rows)
-    if positions.dtype.kind == "b":
-        if positions.shape != (n,):
-            raise IndexError(f"a mask of shape {positions.shape} cannot select among {n} rows.")
-        return np.flatnonzero(positions)
-    if positions.size == 0:
-        return np.empty(0, dtype=np.intp)
-    if positions.ndim != 1 or positions.dtype.kind not in "iu":
-        raise IndexError("rows must be a slice, a mask, or a one-axis array of integers.")
-    if positions.min() < -n or positions.max() >= n:
-        raise IndexError(f"row {int(positions[(positions < -n) | (positions >= n)][0])} of {n} rows.")
-    return np.where(positions < 0, positions + n, positions).astype(np.intp)
+def _run(positions: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Positions that follow each other as a slice, which is copied faster."""
+    first, last = int(positions[0]), int(positions[-1])
+    return slice(first, last + 1) if last - first + 1 == len(positions) else positions
 
 
 def _spans(ascending: NDArray[np.intp], rows_per_block: int) -> Sequence[slice]:

@@ -10,7 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from underlie.engine.rows import Rows
+from underlie.engine.rows import Rows, StreamedRows
+from underlie.graph import Batch
 
 
 @final
@@ -59,8 +60,12 @@ class Deal:
         # At least a fifth of a small table, up to twenty rows, or the bound on so few rows would stop training by
         # chance.
         n_valid = min(max(round(n * valid_fraction), min(20, n // 5)), 10_000, max(0, n - 2)) if valid_fraction else 0
+        self.windows = group.rows.windows if isinstance(group.rows, StreamedRows) else None
+        self._held_out: Batch | None = None
         order = self._permuted(n)
-        self.train_rows, self.valid_rows = order[:, n_valid:].contiguous(), order[:, :n_valid].contiguous()
+        self.train_rows, self.valid_rows = order[:, n_valid:].contiguous(), order[:, :n_valid].clone()
+        if self.windows is not None:  # as they lie in the file
+            self.train_rows, self.valid_rows = self.train_rows.sort(1).values, self.valid_rows.sort(1).values
 
     @property
     def n_train(self) -> int:
@@ -90,17 +95,39 @@ class Deal:
         """
         n = self.n_train
         if n_batches == self.n_batches:
-            order = self._permuted(n)
+            dealt = self._shuffled()
         else:
             size = min(n, self.batch_size)
             passes = math.ceil(n_batches * size / n)
-            order = torch.cat([self._permuted(n) for _ in range(passes)], dim=1)[:, : n_batches * size]
-        return list(_rows_of(self.train_rows, order).tensor_split(n_batches, dim=1))
+            dealt = torch.cat([self._shuffled() for _ in range(passes)], dim=1)[:, : n_batches * size]
+        return list(dealt.tensor_split(n_batches, dim=1))
+
+    def held_out(self, some: slice) -> Batch:
+        """Some of each replicate's rows that are held out.
+
+        Of a file that is read in chunks they are read once and kept, since they are all over it.
+        """
+        if self.windows is None:
+            return self.rows.take(self.valid_rows[:, some])
+        if self._held_out is None:
+            self._held_out = self.rows.take(self.valid_rows)
+        held = self._held_out
+        return Batch(
+            {k: v[:, :, some] for k, v in held.values.items()}, {k: v[:, :, some] for k, v in held.observed.items()}
+        )
+
+    def _shuffled(self) -> Tensor:
+        """Each replicate's rows to learn from in an order of its own, (R, n_train)."""
+        windows = self.windows
+        if windows is not None:
+            return torch.stack([windows.order(r, g) for r, g in zip(self.train_rows, self.generators, strict=True)])
+        order = self._permuted(self.n_train)
+        for rows, own in zip(self.train_rows, order, strict=True):
+            own.copy_(rows[own])  # into the same memory: of a large file, numbers of rows are large too
+        return order
 
     def _permuted(self, n: int) -> Tensor:
-        return torch.stack([torch.randperm(n, generator=g, device=g.device) for g in self.generators])
-
-
-def _rows_of(rows: Tensor, order: Tensor) -> Tensor:
-    """Each replicate's rows (R, n) in its own order (R, m): (R, m)."""
-    return torch.stack([own[of_own] for own, of_own in zip(rows, order, strict=True)])
+        order = torch.empty((len(self.generators), n), dtype=torch.long, device=self.generators[0].device)
+        for own, g in zip(order, self.generators, strict=True):
+            torch.randperm(n, generator=g, out=own)
+        return order

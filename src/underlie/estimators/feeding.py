@@ -105,7 +105,7 @@ def engine_rows(name: str, X: Any, encoder: Encoder, device: torch.device) -> Ro
         source = as_source(X)
         if len(source) * encoder.n_columns * 4 > _RESIDENT_BYTES:
             return StreamedRows(name, source, encoder, device)
-        X = source[0 : len(source)]
+        return ResidentRows.of_source(name, source, encoder, device)
     encoded = encoder.encode(X)
     masks = {} if encoded.observed is None else {name: torch.as_tensor(encoded.observed, device=device)}
     return ResidentRows({name: torch.as_tensor(encoded.values, dtype=torch.float32, device=device)}, masks)

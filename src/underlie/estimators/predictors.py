@@ -71,6 +71,7 @@ class SideBySide:
 
     def __init__(self, parts: Sequence[Rows]) -> None:
         self.parts = list(parts)
+        self.streamed = any(rows.streamed for rows in self.parts)
 
     def __len__(self) -> int:
         return len(self.parts[0])
