@@ -20,6 +20,7 @@ _PUBLIC = {
     "SemiSupervisedVAE": "underlie.estimators.semi_supervised_vae",
     "SurvivalVAE": "underlie.estimators.survival_vae",
     "load": "underlie.estimators.persistence",
+    "Checkpoint": "underlie.engine.checkpoint",
     "Schema": "underlie.data.schema",
     "Surv": "underlie.data.surv",
     "mega": "underlie.check.mega",

@@ -25,6 +25,10 @@ class DataWarning(UnderlieWarning):
     """The data were accepted, but something in them deserves the user's attention."""
 
 
+class CheckpointWarning(UnderlieWarning):
+    """The state of a training could not be kept, or was found damaged."""
+
+
 class ExtrapolationWarning(UnderlieWarning):
     """A prediction reaches beyond what the training data can support."""
 

@@ -83,14 +83,14 @@ def gradient_of(
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_a_recorded_step_is_the_step_itself(name: str, objective: recording.Objective, masked: bool) -> None:
     gradient, batch, noise = gradient_of(*HEADS[name](), objective, masked, replicates=2)
-    replay = gradient._record([batch], [noise])
+    replay = gradient._record([batch], [noise], [batch.values["x"].shape[2]])
     assert replay is not None
     with torch.no_grad():  # other weights, other rows, other noise than those recorded
         for p in gradient.parameters:
             p.mul_(0.9)
     other = Batch({k: v.flip(-2) for k, v in batch.values.items()}, {k: v.flip(-2) for k, v in batch.observed.items()})
     elsewhere = {k: v.flip(-2) * 0.5 for k, v in noise.items()}
-    expected, by_parameter = gradient._eager([other], [elsewhere])
+    expected, by_parameter = gradient._eager([other], [elsewhere], [batch.values["x"].shape[2]])
     with torch.no_grad():
         value, *found = replay(*gradient._values, *recording._tensors([other], [elsewhere]).values())
     assert torch.equal(value, expected[0])
@@ -116,7 +116,7 @@ def test_an_objective_that_looks_at_numbers_is_never_recorded() -> None:
         return value * 2 if value.mean() > 0 else value
 
     gradient, batch, noise = gradient_of(*HEADS["normal"](), fickle, False, replicates=1)
-    assert gradient._record([batch], [noise]) is None
+    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is None
 
 
 def test_a_random_objective_is_never_recorded() -> None:
@@ -124,11 +124,11 @@ def test_a_random_objective_is_never_recorded() -> None:
         return elbo(model, batch, noise) * torch.rand(())
 
     gradient, batch, noise = gradient_of(*HEADS["normal"](), noisy, False, replicates=1)
-    assert gradient._record([batch], [noise]) is None
+    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is None
 
 
 def test_the_model_holds_its_own_parameters_after_recording() -> None:
     gradient, batch, noise = gradient_of(*HEADS["normal"](), elbo, False, replicates=1)
     before = [id(p) for p in gradient.model.parameters()]
-    assert gradient._record([batch], [noise]) is not None
+    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is not None
     assert [id(p) for p in gradient.model.parameters()] == before

@@ -14,7 +14,7 @@ from torch import Tensor
 from underlie.data import Encoder, as_source
 from underlie.distributions import Normal
 from underlie.engine import ResidentRows, Settings, StreamedRows, train
-from underlie.engine.train import _Run
+from underlie.engine.run import Run
 from underlie.graph import Batch, LatentModel, elbo
 from underlie.models.vae import vae
 from underlie.nn import MLP
@@ -49,7 +49,7 @@ def test_batches_are_even_and_cover_every_row_once(
     build: Build, rows: ResidentRows, settings: MakeSettings, n: int, batch_size: int
 ) -> None:
     objective = Recorder()
-    run = _Run(build, objective, numbered(rows, n), settings(batch_size=batch_size), [1, 2])
+    run = Run(build, objective, numbered(rows, n), settings(batch_size=batch_size), [1, 2])
     for epoch in (1, 2):
         objective.seen.clear()
         value = run.epoch(epoch)
@@ -67,7 +67,7 @@ def test_order_changes_from_epoch_to_epoch_and_between_replicates(
     build: Build, rows: ResidentRows, settings: MakeSettings
 ) -> None:
     objective = Recorder()
-    run = _Run(build, objective, numbered(rows, len(rows)), settings(batch_size=500), [1, 2])
+    run = Run(build, objective, numbered(rows, len(rows)), settings(batch_size=500), [1, 2])
     run.epoch(1)
     run.epoch(2)
     first, second = objective.seen
@@ -93,7 +93,7 @@ def test_training_value_is_the_mean_over_the_rows(build: Build, rows: ResidentRo
     def first_column(model: LatentModel, batch: Batch, noise: object) -> Tensor:
         return batch.values["x"][:, 0, :, 0] + 0 * sum(p.sum() for p in model.parameters())
 
-    run = _Run(build, first_column, rows, settings(learning_rate=0.0, batch_size=40), [1, 2])
+    run = Run(build, first_column, rows, settings(learning_rate=0.0, batch_size=40), [1, 2])
     expected = rows.values["x"][run.deals[0].train_rows, 0].mean(1)
     np.testing.assert_allclose(run.epoch(1), expected.numpy(), rtol=1e-5)
     held_out = rows.values["x"][run.deals[0].valid_rows, 0].mean(1)

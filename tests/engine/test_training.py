@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from underlie.distributions import Normal
 from underlie.engine import ResidentRows, Settings, train
-from underlie.engine.train import _Run
+from underlie.engine.run import Run
 from underlie.graph import Batch, LatentModel, elbo
 from underlie.models.networks import Networks
 from underlie.models.vae import vae
@@ -58,11 +58,11 @@ def test_what_is_returned_is_the_best_epoch(build: Build, rows: ResidentRows, se
 def test_weights_returned_give_the_best_value(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
     chosen, seeds = settings(learning_rate=0.05, max_epochs=60), [1, 2, 3]
     trained = train(build, elbo, rows, chosen, seeds)
-    judge = _Run(build, elbo, rows, chosen, seeds)  # same seeds: same held-out rows and noise
+    judge = Run(build, elbo, rows, chosen, seeds)  # same seeds: same held-out rows and noise
     fill(judge.model, {name: t for name, t, _ in tensors(trained.model)})
     assert np.array_equal(judge._validate(), trained.best_value)
     stale = trained.best_epoch < 60
-    judge_last = _Run(build, elbo, rows, chosen, seeds)
+    judge_last = Run(build, elbo, rows, chosen, seeds)
     for epoch in range(1, 61):
         judge_last.epoch(epoch)
     assert (judge_last._validate()[stale] < trained.best_value[stale]).all()
@@ -72,7 +72,7 @@ def test_weights_returned_give_the_best_value(build: Build, rows: ResidentRows, 
 def test_without_held_out_rows_all_rows_are_learned_from(
     build: Build, rows: ResidentRows, settings: MakeSettings
 ) -> None:
-    run = _Run(build, elbo, rows, settings(valid_fraction=0.0), [1])
+    run = Run(build, elbo, rows, settings(valid_fraction=0.0), [1])
     assert sorted(run.deals[0].train_rows[0].tolist()) == list(range(90))
     trained = train(build, elbo, rows, settings(valid_fraction=0.0, max_epochs=7, patience=1), [1])
     assert np.array_equal(trained.history["valid"], trained.history["train"], equal_nan=True)
@@ -80,7 +80,7 @@ def test_without_held_out_rows_all_rows_are_learned_from(
 
 
 def test_held_out_rows_are_never_learned_from(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
-    run = _Run(build, elbo, rows, settings(valid_fraction=0.2), [1, 2])
+    run = Run(build, elbo, rows, settings(valid_fraction=0.2), [1, 2])
     for r in range(2):
         assert len(run.deals[0].valid_rows[r]) == 18
         assert sorted([*run.deals[0].train_rows[r].tolist(), *run.deals[0].valid_rows[r].tolist()]) == list(range(90))
@@ -138,7 +138,7 @@ def test_interrupted_training_gives_the_best_so_far(build: Build, rows: Resident
     assert not whole.interrupted
     assert np.array_equal(whole.history["valid"][:, :7], trained.history["valid"])
     assert np.array_equal(trained.best_value, trained.history["valid"].max(1))
-    judge = _Run(build, elbo, rows, settings(), [1, 2])
+    judge = Run(build, elbo, rows, settings(), [1, 2])
     fill(judge.model, {name: t for name, t, _ in tensors(trained.model)})
     assert np.array_equal(judge._validate(), trained.best_value)
 

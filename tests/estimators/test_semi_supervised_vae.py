@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import underlie as ul
-from underlie.engine.train import _Run
+from underlie.engine.run import Run
 from underlie.nn import take, tensors
 
 N = 60
@@ -270,14 +270,14 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupted_training_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = _Run.epoch
+    whole = Run.epoch
 
     def interrupted(self: Any, epoch: int) -> Any:
         if epoch == 4:
             raise KeyboardInterrupt
         return whole(self, epoch)
 
-    monkeypatch.setattr(_Run, "epoch", interrupted)
+    monkeypatch.setattr(Run, "epoch", interrupted)
     with pytest.warns(ul.warnings.ConvergenceWarning, match="interrupted after 3 epochs"):
         model = make().fit(table(), FEW)
     assert model.history_["train"].shape == (1, 4)

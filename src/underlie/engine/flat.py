@@ -70,6 +70,11 @@ class Flat:
         for p, g in zip(self.parameters[n:], gradient[n:], strict=True):
             p.grad = g
 
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Everything that `collect` set, as few tensors as there are."""
+        return [self.grad, *(p.grad for own in self.foreign for p in own if p.grad is not None)]
+
     @torch.no_grad()
     def clip(self, max_norm: float) -> None:
         """Scale each replicate's gradient down to the Euclidean norm ``max_norm``, on its own."""

@@ -21,7 +21,7 @@ STEPS_BEFORE_RECORDING = 300
 
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
-Shape = tuple[tuple[str, tuple[int, ...]], ...]
+Shape = tuple[object, ...]
 #: One entry per group of rows.
 Batches = Sequence[Batch]
 Noises = Sequence[Mapping[str, Tensor]]
@@ -60,12 +60,14 @@ class Gradient:
         self._steps = 0 if recordable else None
         self._recorded: dict[Shape, Replay | None] = {}
 
-    def __call__(self, batches: Batches, noise: Noises) -> ValuesAndGradient:
+    def __call__(self, batches: Batches, noise: Noises, totals: Sequence[int] | None = None) -> ValuesAndGradient:
         """Value of each row of each group, and the gradient by each parameter of minus the mean value.
 
         Parameters
         ----------
         batches, noise : sequences, one entry per group of rows
+        totals : sequence of int, optional
+            Rows of each group in all processes together, over which the mean is taken; by default those given.
 
         Returns
         -------
@@ -73,43 +75,44 @@ class Gradient:
         gradient : list of Tensor or None
             None by parameters that the objective does not use.
         """
+        totals = [_n_rows(batch) for batch in batches] if totals is None else totals
         if self._steps is None:
-            return self._eager(batches, noise)
+            return self._eager(batches, noise, totals)
         self._steps += 1
         if self._steps <= STEPS_BEFORE_RECORDING:
-            return self._eager(batches, noise)
+            return self._eager(batches, noise, totals)
         tensors = _tensors(batches, noise)
-        shape = tuple((name, tuple(t.shape)) for name, t in tensors.items())
+        shape = (tuple(totals), *((name, tuple(t.shape)) for name, t in tensors.items()))
         if shape not in self._recorded:
-            self._recorded[shape] = self._record(batches, noise)
+            self._recorded[shape] = self._record(batches, noise, totals)
         replay = self._recorded[shape]
         if replay is None:
-            return self._eager(batches, noise)
+            return self._eager(batches, noise, totals)
         with torch.no_grad():
             found = replay(*self._values, *tensors.values())
         return found[: len(batches)], found[len(batches) :]
 
-    def _eager(self, batches: Batches, noise: Noises) -> ValuesAndGradient:
+    def _eager(self, batches: Batches, noise: Noises, totals: Sequence[int]) -> ValuesAndGradient:
         values = [self.objective(self.model, *of_group) for of_group in zip(batches, noise, strict=True)]
-        weights = [torch.full_like(v, -share / v.shape[1]) for v, share in zip(values, self.shares, strict=True)]
+        weights = [torch.full_like(v, -share / n) for v, share, n in zip(values, self.shares, totals, strict=True)]
         gradient = torch.autograd.grad(values, self.parameters, weights, allow_unused=True)
         return [v.detach() for v in values], gradient
 
-    def _record(self, batches: Batches, noise: Noises) -> Replay | None:
+    def _record(self, batches: Batches, noise: Noises, totals: Sequence[int]) -> Replay | None:
         """A replay that gives the same bits as the objective itself, or None."""
         try:
             with Tape([*self._values, *_tensors(batches, noise).values()]) as tape:
-                values, gradient = self._eager(batches, noise)
+                values, gradient = self._eager(batches, noise, totals)
         except (RuntimeError, NotImplementedError):  # numbers that decide, or an operation that cannot be recorded
             return None
         found = [g for g in gradient if g is not None]
         if len(found) < len(gradient):
             return None
         replay = tape.replay([*values, *found])
-        return replay if self._agrees(replay, batches, noise) else None
+        return replay if self._agrees(replay, batches, noise, totals) else None
 
     @torch.no_grad()
-    def _agrees(self, replay: Replay, batches: Batches, noise: Noises) -> bool:
+    def _agrees(self, replay: Replay, batches: Batches, noise: Noises, totals: Sequence[int]) -> bool:
         """Whether the replay gives the same bits on other weights, rows and noise than those recorded.
 
         What was wrongly taken for a constant, and what is random, shows.
@@ -123,11 +126,15 @@ class Gradient:
         torch._foreach_mul_(self._values, 0.9)
         try:
             with torch.enable_grad():
-                values, gradient = self._eager(other, elsewhere)
+                values, gradient = self._eager(other, elsewhere, totals)
             found = replay(*self._values, *_tensors(other, elsewhere).values())
         finally:
             torch._foreach_copy_(self._values, kept)
         return all(g is not None and torch.equal(f, g) for f, g in zip(found, [*values, *gradient], strict=True))
+
+
+def _n_rows(batch: Batch) -> int:
+    return next(iter(batch.values.values())).shape[-2]
 
 
 def _tensors(batches: Batches, noise: Noises) -> dict[str, Tensor]:

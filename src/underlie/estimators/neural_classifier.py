@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, Self, final
@@ -19,10 +20,11 @@ from underlie.data import Encoder
 from underlie.data.rules import Kinds
 from underlie.data.schema import abridge
 from underlie.distributions import Categorical
-from underlie.engine import ResidentRows, Rows, Settings, suitable_precision, train
-from underlie.estimators.base import Estimator, as_generator, checked_count, is_whole
+from underlie.engine import Checkpoint, Launch, ResidentRows, Rows, Settings, suitable_precision, train
+from underlie.estimators.base import Estimator, checked_count, is_whole
 from underlie.estimators.feeding import Pace, engine_rows, torch_device
 from underlie.estimators.labels import checked_labels
+from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.parameters import check_number, check_widths, undone_on_error
 from underlie.estimators.predictors import Predictor, SideBySide
 from underlie.graph import LatentModel, elbo
@@ -164,7 +166,15 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         self.verbose = verbose
 
     # ---- fitting ----
-    def fit(self, X: Any, y: Any = None, extra: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        extra: Any = None,
+        *,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        strategy: str | None = None,
+    ) -> Self:
         """Fit the network to rows and their classes.
 
         Parameters
@@ -176,6 +186,12 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         extra : table or array of n rows, optional
             Further predictors, beside images above all; needed again for predictions. LeNet-5 reads them in its first
             dense layer.
+        checkpoint : path or Checkpoint, optional
+            File in which training keeps its state, once a minute, and from which the same call goes on if it was
+            interrupted; see `Checkpoint`.
+        strategy : {"ddp"}, optional
+            Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
+            rows of every batch where replicates are fewer. All end with the whole model.
 
         Returns
         -------
@@ -186,6 +202,8 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         ------
         ValueError
             If a parameter or the data cannot be used; the message names it and the remedy.
+        CheckpointError
+            If the checkpoint is of another training, or cannot be written.
         FloatingPointError
             If training diverged in every member in spite of restarts.
 
@@ -196,7 +214,8 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates)
+        launch = launch_of(self, checkpoint, strategy, device)
+        seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, self.kinds)
             rows = engine_rows("x", X, self.encoder_, device)
@@ -209,7 +228,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
                 predictors["extra"] = Predictor.fit(extra, self.extra_encoder_)
                 beside.append(self._extra_rows(extra, len(rows), device))
             self._predictors = predictors
-            self._train(SideBySide(beside), device, seeds.tolist())
+            self._train(SideBySide(beside), launch, device, seeds)
         self.fit_time_ = time.perf_counter() - begun
         return self
 
@@ -237,7 +256,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
             raise ValueError(f"extra has {len(rows)} rows, but X has {n}: give one row of it per row of X.")
         return rows
 
-    def _train(self, rows: SideBySide, device: torch.device, seeds: list[int]) -> None:
+    def _train(self, rows: SideBySide, launch: Launch, device: torch.device, seeds: list[int]) -> None:
         self._build(torch.Generator().manual_seed(0))  # networks that do not fit the data are refused here
         pace = _pace(len(rows), self.batch_size, self.max_epochs, self.patience)
         settings = Settings(
@@ -250,6 +269,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
             precision=suitable_precision(self.precision, device),
             device=device,
             verbose=self.verbose,
+            launch=launch,
         )
         trained = train(self._build, elbo, rows, settings, seeds, type(self).__name__)
         self.history_, self.best_epoch_, self.restarts_ = trained.history, trained.best_epoch, trained.restarts
@@ -258,7 +278,8 @@ class NeuralClassifier(ClassifierMixin, Estimator):
     def _build(self, generator: torch.Generator) -> LatentModel:
         """One member; the graph is in `underlie.models.classifier`."""
         # A generator of its own for the network: a classifier within a larger model starts alike.
-        own = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+        own = torch.Generator().manual_seed(seed)
         reads = {name: unn.Read(p.head(), p.with_mask) for name, p in self._predictors.items()}
         widths, shape, n_classes = [read.width for read in reads.values()], self.encoder_.row_shape, len(self.classes_)
         network = self.network
@@ -383,10 +404,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         if self.extra_encoder_ is not None:
             schemas["extra"] = self.extra_encoder_.schema
         self._predictors = {name: Predictor(schemas[name], v) for name, v in state["likelihoods"]}
-        blank = [self._build(torch.Generator().manual_seed(0)) for _ in range(len(self.best_epoch_))]
-        model = unn.stack(blank).eval()
-        unn.fill(model, arrays)
-        self._settle(model)
+        self._settle(unn.filled(self._build, len(self.best_epoch_), arrays))
 
 
 def _pace(n: int, batch_size: int | str, max_epochs: int | str, patience: int | str) -> Pace:

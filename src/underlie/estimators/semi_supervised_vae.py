@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
+from dataclasses import replace
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, final
 
@@ -20,7 +22,7 @@ from underlie import nn as unn
 from underlie.data import as_source
 from underlie.data.sources import is_source
 from underlie.distributions import likelihood_for, settled
-from underlie.engine import Settings, suitable_precision
+from underlie.engine import Checkpoint, Launch, Settings, suitable_precision
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner
 from underlie.estimators.feeding import StartRows, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
@@ -32,6 +34,7 @@ from underlie.estimators.labelled_fit import (
     train_labelled,
 )
 from underlie.estimators.labelled_queries import LabelledQueries, as_evidence, great_circle
+from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.neighbour_hints import neighbour_hints
 from underlie.estimators.parameters import (
     check_likelihood,
@@ -250,7 +253,15 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         self.verbose = verbose
 
     # ---- fitting ----
-    def fit(self, X: Any, y: Any = None, space: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        space: ArrayLike | None = None,
+        *,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        strategy: str | None = None,
+    ) -> Self:
         """Fit the model to the rows of X, labelled or not.
 
         Parameters
@@ -263,6 +274,12 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         space : array (n, k), optional
             Coordinates of the rows in which their neighbours are looked for, from `VAE.transform` for example; by
             default their principal components.
+        checkpoint : path or Checkpoint, optional
+            File in which training keeps its state, once a minute, and from which the same call goes on if it was
+            interrupted; see `Checkpoint`.
+        strategy : {"ddp"}, optional
+            Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
+            rows of every batch where replicates are fewer. All end with the whole model.
 
         Returns
         -------
@@ -273,19 +290,22 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         ------
         ValueError
             If a parameter, the data or the labels cannot be used; the message names it and the remedy.
+        CheckpointError
+            If the checkpoint is of another training, or cannot be written.
         FloatingPointError
             If training diverged in every replicate in spite of restarts.
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates)
+        launch = launch_of(self, checkpoint, strategy, device)
+        seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
-            self._train(X, y, space, device, seeds.tolist())
+            self._train(X, y, space, launch, device, seeds)
         self.fit_time_ = time.perf_counter() - begun
         return self
 
-    def _train(self, X: Any, y: Any, space: Any, device: torch.device, seeds: list[int]) -> None:
+    def _train(self, X: Any, y: Any, space: Any, launch: Launch, device: torch.device, seeds: list[int]) -> None:
         rows = engine_rows("x", X, self.encoder_, device)
         n = len(rows)
         self.targets_ = Targets.fit(y, n, self.classes)
@@ -297,6 +317,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         weight = None if self.label_weight == "auto" else float(self.label_weight)
         with_unlabelled = self.alpha_ > 0
         settings = self._settings(n if with_unlabelled else int(seen.any(axis=1).sum()), device)
+        settings = replace(settings, launch=launch)
         hints: dict[str, Floats] = {}
         self.spread_ = None
         if self.neighbours and with_unlabelled and not seen.all() and (space is not None or not is_source(X)):
@@ -672,8 +693,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         for name, value in state.items():
             setattr(self, name, value)
         blank = self._blank(labels_of(self.targets_.columns, *self.targets_.none_seen()))
-        self.model_ = blank.untrained(self.n_replicates)
-        unn.fill(self.model_, arrays)
+        self.model_ = unn.filled(blank.build, self.n_replicates, arrays)
         self._settle(best)
 
     # ---- inside ----

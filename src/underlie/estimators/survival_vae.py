@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time as clock
 from collections.abc import Sequence
 from typing import Any, Literal, Self, final
@@ -15,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie.data.surv import as_surv
 from underlie.data.surv_encoding import check_fittable, without_zero_times
-from underlie.engine import Settings, few_threads
+from underlie.engine import Checkpoint, Launch, Settings, few_threads
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
 from underlie.estimators.feeding import torch_device
+from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.parameters import undone_on_error
 from underlie.estimators.survival_effects import average_effect, propensities, recommend, treatment_effect
 from underlie.estimators.survival_fit import fit_parts, train_survival
@@ -224,7 +226,14 @@ class SurvivalVAE(LatentVariableModel):
         self.verbose = verbose
 
     # ---- fitting ----
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        strategy: str | None = None,
+    ) -> Self:
         """Fit the model to patients X and their outcomes y.
 
         Parameters
@@ -233,6 +242,12 @@ class SurvivalVAE(LatentVariableModel):
             Covariates and treatments. NaN or null where a covariate is missing; treatments must be there.
         y : structured array (n,), table or array (n, 2)
             From ``ul.Surv(time, event)``; see there for other forms, truncation and intervals.
+        checkpoint : path or Checkpoint, optional
+            File in which training keeps its state, once a minute, and from which the same call goes on if it was
+            interrupted; see `Checkpoint`.
+        strategy : {"ddp"}, optional
+            Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
+            rows of every batch where replicates are fewer. All end with the whole model.
 
         Returns
         -------
@@ -243,6 +258,8 @@ class SurvivalVAE(LatentVariableModel):
         ------
         ValueError, TypeError
             If a parameter or the data cannot be used; the message names it, the row or column, and the remedy.
+        CheckpointError
+            If the checkpoint is of another training, or cannot be written.
         FloatingPointError
             If training diverged in every replicate in spite of restarts.
 
@@ -257,11 +274,12 @@ class SurvivalVAE(LatentVariableModel):
         if y is None:
             raise TypeError("y is missing: give ul.Surv(time, event), the outcome of each row of X.")
         outcome = _checked_outcome(X, y)
-        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates).tolist()
+        launch = launch_of(self, checkpoint, strategy, device)
+        seeds = drawn_seeds(self, launch)
         # Rows times squared terms, to first order: what a Newton step of the regression costs.
         with undone_on_error(self), few_threads(len(outcome) * (10.0 * len(column_names(X))) ** 2):
             self._read(X)
-            self._train(X, outcome, device, seeds)
+            self._train(X, outcome, launch, device, seeds)
         self.fit_time_ = clock.perf_counter() - begun
         return self
 
@@ -274,7 +292,7 @@ class SurvivalVAE(LatentVariableModel):
         self.treatments_ = list(self._rows.treatments)
         self.treatment_levels_ = self._rows.treatment_levels(X)
 
-    def _train(self, X: Any, y: NDArray[np.void], device: torch.device, seeds: list[int]) -> None:
+    def _train(self, X: Any, y: NDArray[np.void], launch: Launch, device: torch.device, seeds: list[int]) -> None:
         x = self._rows.encode_covariates(X)
         self._basis = AdditiveBasis.of(self.schema_, x)
         patients = Patients(x, self._basis(x), self._rows.encode_treatments(X))
@@ -291,6 +309,7 @@ class SurvivalVAE(LatentVariableModel):
             max_norm=float(parts.x_head.width + parts.start.head.width),
             device=device,
             verbose=self.verbose,
+            launch=launch,
         )
         trained = train_survival(plan, parts, patients, y, settings, seeds)
         start = parts.start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,10 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie import nn as unn
 from underlie.distributions import Likelihood, likelihood_for, settled
-from underlie.engine import Objective, Rows, Settings, train
+from underlie.engine import Checkpoint, Launch, Objective, Rows, Settings, train
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner, Evidence, normal_draws
 from underlie.estimators.feeding import Pace, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
+from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.moment_task import Task, check_finite_moments, order_weights
 from underlie.estimators.parameters import (
     check_likelihood,
@@ -212,7 +214,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         self.verbose = verbose
 
     # ---- fitting ----
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        strategy: str | None = None,
+    ) -> Self:
         """Fit the model to the rows of X.
 
         Parameters
@@ -221,6 +230,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             NaN or null where missing.
         y : ignored
             Here for scikit-learn's conventions.
+        checkpoint : path or Checkpoint, optional
+            File in which training keeps its state, once a minute, and from which the same call goes on if it was
+            interrupted; see `Checkpoint`.
+        strategy : {"ddp"}, optional
+            Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
+            rows of every batch where replicates are fewer. All end with the whole model.
 
         Returns
         -------
@@ -231,19 +246,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         ------
         ValueError
             If a parameter or the data cannot be used; the message names it and the remedy.
+        CheckpointError
+            If the checkpoint is of another training, or cannot be written.
         FloatingPointError
             If training diverged in every replicate in spite of restarts.
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        seeds = as_generator(self.random_state).integers(2**31 - 1, size=self.n_replicates)
+        launch = launch_of(self, checkpoint, strategy, device)
+        seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
-            self._train(X, device, seeds.tolist())
+            self._train(X, launch, device, seeds)
         self.fit_time_ = time.perf_counter() - begun
         return self
 
-    def _train(self, X: Any, device: torch.device, seeds: list[int]) -> None:
+    def _train(self, X: Any, launch: Launch, device: torch.device, seeds: list[int]) -> None:
         head, start, rows = self._prepare(X, device)
         pace = Pace.of(len(rows), self.batch_size, self.max_epochs, self.patience)
         n_draws = self.n_draws
@@ -259,6 +277,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             max_norm=float(head.width),
             device=device,
             verbose=self.verbose,
+            launch=launch,
         )
         bound: Objective = partial(elbo, beta=self.beta) if n_draws == 1 else importance_bound
         task = self._task(bound, head, rows, device)
@@ -623,9 +642,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         for name in ("history_", "best_epoch_", "valid_bound_", "restarts_", "fit_time_", "likelihood_"):
             setattr(self, name, state[name])
         head = likelihood_for(self.schema_, self.likelihood_)
-        blank = [self._build(head, None, torch.Generator().manual_seed(0)) for _ in range(self.n_replicates)]
-        self.model_ = unn.stack(blank).eval()
-        unn.fill(self.model_, arrays)
+        self.model_ = unn.filled(partial(self._build, head, None), self.n_replicates, arrays)
         self._settle(best)
 
     def _fitted(self) -> Conditioner:
