@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -12,6 +13,7 @@ import pandas as pd
 
 from underlie.cli.errors import BadInput
 from underlie.data.schema import KINDS, Kind
+from underlie.datasets.stored import read_member, read_npy
 
 Table: TypeAlias = "pd.DataFrame | np.ndarray[Any, Any]"
 
@@ -161,10 +163,9 @@ def _refuse_repeated_names(file: Path, separator: str) -> None:
 
 def _read_array(file: Path, name: str | None) -> np.ndarray[Any, Any]:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        if not zipfile.is_zipfile(file):
+            return np.array(read_npy(file))
+        with np.load(file, allow_pickle=False) as loaded:
             names = list(loaded.files)
             if name is None and len(names) != 1:
                 raise BadInput(
@@ -172,10 +173,10 @@ def _read_array(file: Path, name: str | None) -> np.ndarray[Any, Any]:
                 )
             if name is not None and name not in names:
                 raise BadInput(f"--array {name}: {file.name} has no such array; it has {_listed(names)}")
-            return np.asarray(loaded[name if name is not None else names[0]])
+            return read_member(loaded, name if name is not None else names[0])
     except BadInput:
         raise
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise BadInput(f"{file.name} cannot be read as a NumPy file: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final, get_args, overload
@@ -74,7 +75,7 @@ class GridNames(Sequence[str]):
         self.shape = tuple(int(s) for s in shape)
 
     def __len__(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -371,7 +372,8 @@ class Encoder:
             schema = Schema.from_json(data["schema"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no encoder: {error!r} is missing or of the wrong type.") from error
-        if int(np.prod(row_shape)) != len(schema) or (labels is not None and len(labels) != len(schema)):
+        n_cells = math.prod(row_shape) if min(row_shape, default=0) > 0 else 0
+        if n_cells != len(schema) or (labels is not None and len(labels) != len(schema)):
             raise ValueError("this is no encoder: its columns, labels and shape do not fit together.")
         return cls(schema, cast(Container, container), row_shape, None if labels is None else tuple(labels))
 

@@ -217,7 +217,7 @@ class Schema:
             fields = {key: _unpack(data[key], n) for key in ("kinds", "levels", "loc", "scale", "dtypes", "missing")}
             ranges = {key: _floats(_unpack(data[key], n)) for key in ("low", "high")}
             grid = isinstance(raw_names, dict)
-            names = GridNames(raw_names["prefix"], tuple(raw_names["shape"])) if grid else tuple(map(str, raw_names))
+            names = _grid_names(raw_names) if grid else tuple(map(str, raw_names))
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no schema: {error!r} is missing or of the wrong type.") from error
         if len(names) != n or not set(fields["kinds"]) <= set(KINDS):
@@ -285,7 +285,15 @@ def _unpack(packed: Any, n: int) -> list[Any]:
 
 
 def _floats(items: list[Any]) -> NDArray[np.float64]:
-    return np.array([np.nan if i is None else i for i in items], dtype=np.float64)
+    return np.array([np.nan if i is None else float(i) for i in items], dtype=np.float64)
+
+
+def _grid_names(data: Mapping[str, Any]) -> GridNames:
+    """Names of the cells of an array, stored as what they have in common; short, since each cell repeats it."""
+    prefix, shape = str(data["prefix"]), tuple(data["shape"])
+    if len(prefix) > 20 or len(shape) > 3:
+        raise ValueError("this is no schema: cells of an array are not named so.")
+    return GridNames(prefix, shape)
 
 
 def _shared_tuples(items: list[Any]) -> NDArray[np.object_]:

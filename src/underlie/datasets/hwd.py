@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from underlie.datasets._fetch import FetchError, data_folder
+from underlie.datasets.stored import read_npy
 from underlie.datasets.writers import Handwriting
 
 Resolution = Literal[28, 100, 500]
@@ -78,11 +79,11 @@ def fetch_hwd(resolution: Resolution = 28, *, folder: str | Path | None = None) 
     if resolution not in (28, 100, 500):
         raise ValueError(f"resolution is {resolution!r}: HWD+ exists at 28, 100 and 500 pixels.")
     place = _folder(folder, resolution)
-    images = _open(_image_file(place, resolution))
+    images = read_npy(_image_file(place, resolution))
     shape = (_N_IMAGES, resolution, resolution)
     if images.shape != shape:
         raise ValueError(f"the images in {place} have shape {images.shape}, not {shape}.")
-    info = np.asarray(_open(place / _INFO))
+    info = np.asarray(read_npy(place / _INFO))
     digits = _digits(info, place / _INFO)
     if images.nbytes <= _IN_MEMORY:
         images = np.array(images)
@@ -117,17 +118,9 @@ def _image_file(place: Path, resolution: int) -> Path:
     if named.is_file():
         return named
     for path in sorted(place.glob("*.npy")):
-        if path.name != _INFO and _open(path).shape == (_N_IMAGES, resolution, resolution):
+        if path.name != _INFO and read_npy(path).shape == (_N_IMAGES, resolution, resolution):
             return path
     raise FetchError(f"{place} has no HWD+ images of {resolution} x {resolution} pixels: put {named.name} there.")
-
-
-def _open(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is no NumPy array of numbers: {error}") from error
-    return array
 
 
 def _digits(info: NDArray[Any], path: Path) -> NDArray[np.int64]:

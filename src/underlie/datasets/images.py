@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underlie.datasets._fetch import Progress, RemoteFile, fetch_file, require_local
+from underlie.datasets.stored import declared, read_member
 
 Split = Literal["train", "test", "all"]
 
@@ -226,9 +227,7 @@ def _one_file(name: str, what: str, shape: tuple[int, ...], description: str) ->
 def _checked(file: Any, key: str, shape: tuple[int, ...], path: Path) -> NDArray[Any]:
     if key not in file.files:
         raise ValueError(f"{path} has no array {key!r}, only {', '.join(file.files)}: it is another file of that name.")
-    array: NDArray[Any] = file[key]
-    if array.shape != shape:
-        raise ValueError(
-            f"array {key!r} of {path} has shape {array.shape}, not {shape}: it is another file of that name."
-        )
-    return array
+    found, _ = declared(file, key)
+    if found != shape:
+        raise ValueError(f"array {key!r} of {path} has shape {found}, not {shape}: it is another file of that name.")
+    return read_member(file, key)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from underlie.datasets._fetch import FetchError, Progress, data_folder, find_local
 from underlie.datasets.images import Split, fetch_mnist
+from underlie.datasets.stored import read_member
 from underlie.datasets.writers import Handwriting
 
 #: meaning of the columns of QMNIST's extended labels that are used here
@@ -23,6 +24,8 @@ _PUBLISHED: Final = {p: f"qmnist-{p}-labels-idx2-int.gz" for p in _SIZES}
 #: first number of a file of integers (12) in two dimensions
 _IDX2_INT: Final = 0x0C02
 _HIGH_SCHOOL: Final = 4
+#: bytes of a label file unpacked, at most: QMNIST's parts have 60,000 rows
+_LONGEST: Final = 4 * (3 + _COLUMNS * 60_000) + 4
 
 
 def load_qmnist_writers(
@@ -138,15 +141,14 @@ def _from_table(path: Path, part: str) -> NDArray[Any]:
     with np.load(path, allow_pickle=False) as file:
         if part not in file.files:
             raise ValueError(f"{path} has no array {part!r}, only {', '.join(file.files)}: it is another file.")
-        table: NDArray[Any] = file[part]
-    return table
+        return read_member(file, part)
 
 
 def _from_published(path: Path) -> NDArray[Any]:
     """The format idx: a magic number, the two lengths, then the numbers, each of 4 bytes with the largest first."""
     try:
         with gzip.open(path) as file:
-            numbers = np.frombuffer(file.read(), ">i4")
+            numbers = np.frombuffer(file.read(_LONGEST), ">i4")
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
     if len(numbers) < 3 or numbers[0] != _IDX2_INT or len(numbers) - 3 != int(numbers[1]) * int(numbers[2]):

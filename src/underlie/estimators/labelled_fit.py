@@ -62,7 +62,8 @@ class Architecture:
     def build(self, generator: torch.Generator, *, hinted: bool = False) -> LatentModel:
         """One replicate; the two graphs are in `underlie.models.semi_supervised`."""
         # The classifier has a generator of its own: it starts alike whatever is built around it.
-        own = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+        own = torch.Generator().manual_seed(seed)
         n = self.networks
 
         def classifier(in_sizes: Sequence[int], n_out: int) -> nn.Module:

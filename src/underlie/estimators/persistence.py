@@ -9,7 +9,9 @@ of a JSON header, the header, then the raw numbers. The header's metadata has tw
     SHA-256 over the rest of the header and all the numbers, so that a damaged byte is found before anything is used.
 
 Reading such a file builds numbers, text and containers and nothing else. The class is looked up by name in a fixed
-table, so a file cannot make Python import or run anything. The checksum finds accidents; it is no signature.
+table, so a file cannot make Python import or run anything. Sizes that a file states (columns, latent dimensions,
+replicates, layers) are held against the numbers that it holds before anything of that size is built, so that reading
+takes memory in proportion to the file. The checksum finds accidents; it is no signature.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
+import numbers
 import os
 import secrets
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,8 +57,23 @@ _CHECKSUM = "underlie.sha256"
 _MODULE = "underlie:module"
 _MAX_HEADER = 100_000_000  # safetensors' own limit, in bytes
 
+#: parameters that are the length of an axis of some tensor of the file, and those that count layers of tensors
+_LENGTHS = ("n_latent", "auxiliary", "n_replicates")
+_LAYERS = ("hidden", "classifier_hidden")
+#: what any file may state, however few numbers it holds: a user's convolutions have fewer than an image has pixels
+_FREE_COLUMNS, _FREE_LAYERS = 1_000_000, 100
+
 #: what reading a file of the right format with unfitting content can raise, in the encoder or in an estimator
-_UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, RecursionError)
+_UNFIT = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+)
 
 
 class LoadError(ValueError):
@@ -164,6 +184,8 @@ def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
     try:
         cls = _class_of(str(document["class"]))
         params = {k: _decode_param(k, v, modules, name) for k, v in document["params"].items()}
+        encoder, state = (tagged_json.decode(document[part]) for part in ("encoder", "state"))
+        _check_sizes(params, [encoder, state], file.arrays)
         unused = sorted(set(modules) - {k for k, v in document["params"].items() if _is_marker(v)})
         if unused:
             raise LoadError(
@@ -171,8 +193,8 @@ def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
                 "one there. Leave it out."
             )
         model = cls(**params)
-        model._adopt(tagged_json.decode(document["encoder"]), document["feature_names_in"])
-        model._restore(tagged_json.decode(document["state"]), file.arrays)
+        model._adopt(encoder, document["feature_names_in"])
+        model._restore(state, file.arrays)
     except LoadError:
         raise
     except _UNFIT as error:
@@ -181,6 +203,42 @@ def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
             "It was written by another version or by other software: save the model again."
         ) from error
     return model
+
+
+def _check_sizes(params: dict[str, Any], described: Any, arrays: dict[str, Any]) -> None:
+    """ValueError where a file states sizes that its numbers cannot have."""
+    n_numbers = sum(math.prod(array.shape) for array in arrays.values())
+    for name, array in arrays.items():
+        # an array without elements may have an axis of any length, for which numpy would take memory
+        if math.prod(n or 1 for n in array.shape) > max(_FREE_COLUMNS, n_numbers):
+            raise ValueError(f"{name} has the shape {tuple(array.shape)}, but the file holds {n_numbers:,} numbers")
+    for name in params.keys() & set(_LENGTHS):
+        if isinstance(params[name], numbers.Real) and params[name] > n_numbers:
+            raise ValueError(f"{name} is {params[name]}, but the file holds {n_numbers:,} numbers")
+    for name in params.keys() & set(_LAYERS):
+        if isinstance(params[name], Sized) and len(params[name]) > max(_FREE_LAYERS, len(arrays)):
+            raise ValueError(f"{name} has {len(params[name]):,} layers, but the file holds {len(arrays):,} tensors")
+    for schema in _schemas(described):
+        # levels that all columns share, such as those of categorical pixels, are stated once
+        levels = schema["levels"].get("all") if isinstance(schema["levels"], dict) else None
+        n_cells = int(schema["n_columns"]) * max(1, len(levels) if isinstance(levels, Sized) else 1)
+        if n_cells > max(_FREE_COLUMNS, 2 * n_numbers):
+            raise ValueError(f"it describes {n_cells:,} columns or levels, but the file holds {n_numbers:,} numbers")
+
+
+def _schemas(described: Any) -> Iterator[dict[Any, Any]]:
+    """Every schema in a description: of the rows, and of treatments or further predictors."""
+    pending = [described]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if "n_columns" in value:
+                yield value
+            pending.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            pending.extend(value)
+        elif isinstance(value, np.ndarray) and value.dtype == object:
+            pending.extend(value.ravel())
 
 
 def _class_of(name: str) -> Any:

@@ -20,6 +20,8 @@ _MOST_HETEROGENEITY = 5.0
 #: Networks add to a regression that is there already: they have little to learn, and little time for it.
 _EPOCHS, _PATIENCE = 40, 6
 _MOST_STEPS = 600
+#: Draws of z per row and member that an ensemble is asked for at most.
+_MOST_DRAWS = 1 << 16
 
 
 def check_parameters(model: SurvivalVAE) -> None:
@@ -29,6 +31,7 @@ def check_parameters(model: SurvivalVAE) -> None:
     for name in ("max_epochs", "batch_size", "patience", "n_importance"):
         if getattr(model, name) != "auto":
             checked_count(getattr(model, name), name)
+    check_draws(model)
     check_widths(model.hidden, "hidden")
     check_number(model.alpha, "alpha", 0.0)
     check_number(model.learning_rate, "learning_rate", 0.0, above=True)
@@ -47,6 +50,12 @@ def check_parameters(model: SurvivalVAE) -> None:
         if getattr(model, name) not in choices:
             raise ValueError(f"{name} is {getattr(model, name)!r}; choose one of {', '.join(map(repr, choices))}.")
     treatment_list(model.treatments)
+
+
+def check_draws(model: SurvivalVAE) -> None:
+    """Refuse more draws for each row than memory is taken for when the model is set up."""
+    if model.n_importance != "auto" and model.n_importance > _MOST_DRAWS:
+        raise ValueError(f"n_importance must be at most {_MOST_DRAWS:,} draws per row, got {model.n_importance!r}.")
 
 
 def treatment_list(treatments: Any) -> list[str | int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from underlie import nn as unn
 from underlie.data import Encoder
 from underlie.distributions import PiecewiseExponential, likelihood_for
 from underlie.estimators.survival_fit import Parts, TreatmentParts, build
-from underlie.estimators.survival_parameters import plan_of
+from underlie.estimators.survival_parameters import check_draws, plan_of
 from underlie.estimators.survival_rows import SurvivalRows
 from underlie.models.additive import AdditiveBasis
 from underlie.models.evidence import Regression, blank_regression
@@ -62,6 +62,7 @@ def state_of(model: SurvivalVAE) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def restore_state(model: SurvivalVAE, state: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Set the fitted attributes from what `state_of` gave."""
+    check_draws(model)
     for name in _LEARNED:
         setattr(model, name, state[name])
     model.evidence_ = {float(k): float(v) for k, v in state["evidence_"]}
@@ -74,11 +75,8 @@ def restore_state(model: SurvivalVAE, state: dict[str, Any], arrays: dict[str, A
     model._basis = AdditiveBasis.from_json(state["basis"])
     model._parts = _blank_parts(model, state, encoder)
     plan, n_terms = plan_of(model), len(model._basis)
-    generator = torch.Generator().manual_seed(0)
-    blank = [build(plan, model._parts, n_terms, generator) for _ in range(int(state["n_members"]))]
-    stacked = unn.stack(blank).eval()
-    unn.fill(stacked, arrays)
-    model._settle(stacked, model._parts.start)
+    members = unn.filled(partial(build, plan, model._parts, n_terms), int(state["n_members"]), arrays)
+    model._settle(members, model._parts.start)
 
 
 def _blank_parts(model: SurvivalVAE, state: dict[str, Any], encoder: Encoder | None) -> Parts:

@@ -5,12 +5,14 @@ which names what it was::
 
     (1, inf)   ->  {"$": "tuple", "v": [1, {"$": "float", "v": "inf"}]}
 
-Only the closed set of tags below is ever read, and reading one builds plain data: nothing in a file can name code.
+Only the closed set of tags below is ever read, and reading one builds plain data: nothing in a file can name code, and
+what is built is no larger than a fixed multiple of the text that describes it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,12 @@ import numpy as np
 _TAG = "$"
 #: dtype kinds whose elements can be written: bool, integers, floats, text, dates, durations
 _NUMPY_KINDS = "biufUMm"
+#: how numpy spells the types of these kinds, and no other; a spelling is not handed to numpy before it matches
+_NUMPY_TYPE = re.compile(r"object|[<>=|]?(b1|[iu][1248]|f[248]|U\d{1,9}|[mM]8(\[\d{0,9}[a-zA-Z]{1,7}\])?)")
+#: text is stored in cells at most so many characters wider than the longest of the array
+_SPARE = 64
+#: product of the lengths of the other axes of an array that has an axis of length 0, at most
+_EMPTY = 1_000_000
 
 
 def encode(value: Any, where: str = "value") -> Any:
@@ -120,18 +128,28 @@ def _encode_array(value: np.ndarray, where: str) -> dict[str, Any]:
 
 
 def _decode_array(value: dict[str, Any], content: list[Any]) -> Any:
-    dtype = np.dtype(str(value.get("dtype")))
+    name = str(value.get("dtype"))
+    if not _NUMPY_TYPE.fullmatch(name):
+        raise ValueError(f"numpy type {name[:40]} is not one that is stored")
+    dtype = np.dtype(name)
     items = [decode(v) for v in content]
-    shape = tuple(value.get("shape", ()))
+    shape = tuple(int(n) for n in value.get("shape", ()))
+    # an array without elements may have an axis of any length, for which numpy would take memory
+    if math.prod(n or 1 for n in shape) > max(len(items), _EMPTY):
+        raise ValueError(f"{len(items)} values do not make an array of shape {shape}")
     if dtype.kind == "O":
         flat = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):  # one by one: a slice would spread an item that is itself a list
             flat[i] = item
-    elif dtype.kind not in _NUMPY_KINDS:
-        raise ValueError(f"numpy type {dtype} is not one that is stored")
     elif dtype.kind in "Mm":
         flat = np.asarray(items, dtype=np.int64).view(dtype)
     else:
-        flat = np.asarray(items, dtype=dtype)
+        flat = np.asarray(items, dtype=_as_wide_as_needed(dtype, items) if dtype.kind == "U" else dtype)
     array = flat.reshape(shape)
     return array[()] if value.get("scalar") is True else array
+
+
+def _as_wide_as_needed(dtype: np.dtype[Any], items: list[Any]) -> np.dtype[Any]:
+    """The type of text, narrowed where cells are far wider than any text in them: a width costs nothing to claim."""
+    longest = max((len(str(item)) for item in items), default=0)
+    return np.dtype(f"=U{min(dtype.itemsize // 4, longest + _SPARE)}")

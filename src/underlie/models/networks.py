@@ -105,8 +105,8 @@ def check_networks(activation: object, encoder: object, decoder: object) -> None
 def fresh_copy(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """A copy with new starting weights where its layers know how to draw them, so that replicates differ."""
     module = copy.deepcopy(module)
-    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-    with torch.random.fork_rng(devices=[]):
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in module.modules():
             if callable(reset := getattr(layer, "reset_parameters", None)):
@@ -119,7 +119,7 @@ def width_of(module: nn.Module, in_shape: tuple[int, ...], n_rows: int, side: st
     trial = copy.deepcopy(module).train()
     shape = (n_rows, *in_shape)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.device("cpu"), torch.random.fork_rng(devices=[]):
             out: object = trial(torch.zeros(shape))
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise ValueError(

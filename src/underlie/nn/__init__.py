@@ -5,7 +5,7 @@ from underlie.nn.layers import ACTIVATIONS, MLP, Affine
 from underlie.nn.lenet import LeNet5
 from underlie.nn.read import Read
 from underlie.nn.regression import Outcome, Regression, treatment_terms
-from underlie.nn.replicates import Foreign, fill, stack, take, tensors
+from underlie.nn.replicates import Foreign, fill, filled, stack, take, tensors
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "Read",
     "Regression",
     "fill",
+    "filled",
     "stack",
     "take",
     "tensors",

@@ -91,10 +91,44 @@ def fill(model: nn.Module, arrays: Mapping[str, Tensor]) -> None:
         If a tensor is missing, or has another shape.
     """
     for name, tensor, _ in tensors(model):
-        if name not in arrays or tuple(arrays[name].shape) != tuple(tensor.shape):
-            found = tuple(arrays[name].shape) if name in arrays else "nothing"
-            raise ValueError(f"tensor {name!r} needs shape {tuple(tensor.shape)}, found {found}.")
+        _require(name, tuple(tensor.shape), arrays)
         tensor.copy_(arrays[name])
+
+
+def filled(build: Callable[[torch.Generator], ModuleT], n_replicates: int, arrays: Mapping[str, Tensor]) -> ModuleT:
+    """A model of R replicates whose numbers are those of arrays, as `tensors` names them; the inverse of that.
+
+    It is built without memory first, and its shapes compared with those of the arrays: what is allocated is never
+    larger than the arrays are, whatever sizes ``build`` was told.
+
+    Parameters
+    ----------
+    build : callable
+        Makes one replicate.
+    n_replicates : int
+        R.
+    arrays : mapping of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing, or has another shape.
+    """
+    generator = torch.Generator()
+    with torch.device("meta"):
+        outline = build(generator.manual_seed(0))
+    for name, tensor, replicate in tensors(outline):
+        if replicate is None:  # the size of a user's own network is not the file's to say
+            _require(name, (n_replicates, *tensor.shape[1:]), arrays)
+    model = stack([build(generator.manual_seed(0))] * n_replicates).eval()
+    fill(model, arrays)
+    return model
+
+
+def _require(name: str, shape: tuple[int, ...], arrays: Mapping[str, Tensor]) -> None:
+    if name not in arrays or tuple(arrays[name].shape) != shape:
+        found = tuple(arrays[name].shape) if name in arrays else "nothing"
+        raise ValueError(f"tensor {name!r} needs shape {shape}, found {found}.")
 
 
 def _walk(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -13,6 +13,7 @@ from underlie.check.gaps.monomials import monomials, n_monomials, shifted
 from underlie.check.gaps.raw_moments import row_sums
 from underlie.check.matrices import numeric_matrix
 from underlie.data.tables import library_of, read_table
+from underlie.datasets.stored import read_member
 
 Array = NDArray[np.float64]
 _HIGHEST_ORDER = 4
@@ -178,9 +179,9 @@ class MomentSums:
         """Sums that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             order = sum(name.startswith("sums") for name in file)
-            sums, counts = (tuple(file[f"{part}{k}"] for k in range(order)) for part in ("sums", "counts"))
-            names = tuple(str(name) for name in file["names"])
-            return cls(names, file["reference"], sums, counts, int(file["n"]))
+            sums, counts = (tuple(read_member(file, f"{part}{k}") for k in range(order)) for part in ("sums", "counts"))
+            names = tuple(str(name) for name in read_member(file, "names"))
+            return cls(names, read_member(file, "reference"), sums, counts, int(read_member(file, "n")))
 
 
 def _numeric(X: Any, model: Any) -> tuple[tuple[str, ...], Array]:
