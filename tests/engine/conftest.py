@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from underlie.engine import ResidentRows, Settings
 from underlie.graph import LatentModel
 from underlie.models.vae import vae
 from underlie.nn import MLP
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests share with the processes that they start
 
 Build = Callable[[torch.Generator], LatentModel]
 

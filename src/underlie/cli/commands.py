@@ -11,6 +11,7 @@ import typer
 
 from underlie import __version__
 from underlie.cli.errors import with_exit_codes
+from underlie.cli.processes import alone_but_for_fit
 
 app = typer.Typer(
     name="underlie",
@@ -71,11 +72,12 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    pass
+    alone_but_for_fit(context.invoked_subcommand)
 
 
 def _examples(*lines: str) -> str:
@@ -102,6 +104,7 @@ def demo(
         "underlie fit patients.csv --out fit",
         "underlie fit patients.csv --drop id --kinds grade=ordinal --model vae --n-latent 4 --out fit",
         "underlie fit images.npz --array X --model ppca --out fit",
+        "torchrun --nproc-per-node=4 -m underlie fit large.parquet --checkpoint fit.checkpoint --out fit",
     )
 )
 @with_exit_codes
@@ -114,13 +117,34 @@ def fit(
     drop: Drop = None,
     array: ArrayName = None,
     max_epochs: Epochs = None,
+    replicates: Annotated[
+        int | None, typer.Option("--replicates", min=1, help="Starts of a vae, trained side by side; the best is kept.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="Keep the state of training of a vae here; go on from it if it exists."
+        ),
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a model to a table; write model.safetensors, report.html and report.json."""
+    """Fit a model to a table; write model.safetensors, report.html and report.json.
+
+    Started by torchrun, its processes train one model together, and the first of them writes.
+    """
     from underlie.cli.fit import Settings, fit_table
 
-    settings = Settings(model.value, n_latent, kinds or (), seed, max_epochs, verbose=not quiet)
+    settings = Settings(
+        model.value,
+        n_latent,
+        kinds or (),
+        seed,
+        max_epochs,
+        verbose=not quiet,
+        n_replicates=replicates,
+        checkpoint=checkpoint,
+    )
     fit_table(table, out, settings, drop=drop or (), array=array, quiet=quiet, command=_typed())
 
 

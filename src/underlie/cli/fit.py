@@ -13,6 +13,7 @@ import numpy as np
 import typer
 
 from underlie.cli.errors import BadInput, check_folder
+from underlie.cli.processes import is_first, n_processes
 from underlie.cli.tables import Table, parse_kinds, read_table
 from underlie.warnings import UnderlieWarning
 
@@ -29,6 +30,8 @@ class Settings:
     seed: int = 0
     max_epochs: int | None = None
     verbose: bool = True
+    n_replicates: int | None = None
+    checkpoint: Path | None = None
 
 
 def fit_table(
@@ -49,7 +52,11 @@ def fit_table(
     rows = read_table(table, array=array, drop=drop)
     check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
+    if settings.family == "ppca" and not is_first():
+        return  # it is computed, not trained: one process does it
     model, caught = fit_recorded(rows, settings)
+    if not is_first():
+        return
     model.save(out / MODEL_FILE)
     seconds = time.perf_counter() - started
     facts = summarize(
@@ -68,7 +75,10 @@ def fit_table(
 
 def fit_model(rows: Table, settings: Settings) -> Any:
     """A fitted model of the family asked for."""
-    return build_model(settings, is_table=not isinstance(rows, np.ndarray)).fit(rows)
+    model = build_model(settings, is_table=not isinstance(rows, np.ndarray))
+    if settings.family == "ppca":
+        return model.fit(rows)
+    return model.fit(rows, checkpoint=settings.checkpoint, strategy="ddp" if n_processes() > 1 else None)
 
 
 def fit_recorded(rows: Table, settings: Settings) -> tuple[Any, list[warnings.WarningMessage]]:
@@ -91,10 +101,13 @@ def build_model(settings: Settings, *, is_table: bool) -> Any:
     if settings.family == "ppca":
         if kinds is not None:
             raise BadInput("--kinds: ppca sees numbers and one indicator per level; use --model vae to state kinds")
+        if settings.checkpoint is not None or settings.n_replicates is not None:
+            raise BadInput("--checkpoint and --replicates are for --model vae: ppca is computed, not trained")
         # Columns of a table have different units, which one shared noise variance cannot serve; pixels have the same.
         rank = "bic" if settings.n_latent is None else settings.n_latent
         return underlie.ProbabilisticPCA(rank, standardize=is_table, random_state=settings.seed)
     chosen: dict[str, Any] = {"n_latent": settings.n_latent, "max_epochs": settings.max_epochs}
+    chosen["n_replicates"] = settings.n_replicates
     given = {name: value for name, value in chosen.items() if value is not None}
     return underlie.VAE(kinds=kinds, random_state=settings.seed, verbose=settings.verbose, **given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ class Ranks:
                     "`torchrun --nproc-per-node=4 script.py`."
                 )
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(_leave)
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     # ---- who does what ----
@@ -100,6 +102,11 @@ class Ranks:
     def _messages(self) -> torch.device:
         on_gpu = self.size > 1 and distributed.get_backend() == "nccl"
         return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 @contextmanager

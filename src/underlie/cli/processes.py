@@ -1,0 +1,28 @@
+"""Several processes that torchrun started: which of them this is, told by its environment."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+
+def n_processes() -> int:
+    """How many processes were started together; one without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this is the process that prints and writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def alone_but_for_fit(command: str | None) -> None:
+    """Refuse to do the same work, and write the same files, several times over."""
+    if n_processes() > 1 and command not in (None, "fit"):
+        if is_first():
+            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            typer.echo(
+                f"only `underlie fit` is shared by several processes; start {command} without torchrun", err=True
+            )
+        raise typer.Exit(2)
