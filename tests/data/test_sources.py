@@ -111,7 +111,7 @@ def test_sample_is_reproducible_without_repetition() -> None:
 
 
 def test_blocks_cover_all_rows_in_order() -> None:
-    found = list(blocks(as_source(ROWS), block_bytes=30 * 7))
+    found = list(blocks(as_source(ROWS), block_bytes=8 * 30 * 7))
     assert max(len(b) for b in found) == 7
     np.testing.assert_array_equal(np.concatenate(found), ROWS)
 

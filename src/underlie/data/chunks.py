@@ -101,8 +101,6 @@ class ChunkedSource:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        if isinstance(rows, slice) and rows.step in (None, 1):
-            return np.asarray(self._array[rows])
         positions = positions_of(rows, len(self))
         return self._chunks.fill(np.empty((len(positions), *self.shape[1:]), self.dtype), positions)
 

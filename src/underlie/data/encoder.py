@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Self, cast, final
 
 import numpy as np
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 
 from underlie.data import arrays as array_checks
 from underlie.data.build import FinishedColumn, build_table, fill_table
+from underlie.data.chunks import ParquetSource
 from underlie.data.codec import Codec, Floats
 from underlie.data.inference import infer_array, infer_images, infer_table, warn_of_empty_rows
 from underlie.data.reading import Container, Reader, refuse_series
 from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
-from underlie.data.sources import ParquetSource, RowSource, as_source, blocks, is_source, sample_rows
+from underlie.data.sources import RowSource, as_source, blocks, is_source, sample_rows
 from underlie.data.tables import Label, RawTable, library_of, read_table
 
 _FORMAT: Final = 1
@@ -119,7 +119,7 @@ class Encoder:
         library = library_of(X)
         if library is not None:
             return cls._fit_table(read_table(X), kinds)
-        if isinstance(X, (str, Path)) or is_source(X):
+        if is_source(X):
             return cls._fit_source(as_source(X), kinds)
         refuse_series(X)
         return cls._fit_array(array_checks.checked_array(X), kinds)
@@ -231,6 +231,24 @@ class Encoder:
         """
         raw = self._reader.read(X)
         return self._codec.numeric(raw.values, raw.missing)
+
+    def numeric_parts(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        """:meth:`numeric` of X, a part at a time where X is a row source, else all at once.
+
+        Parameters
+        ----------
+        X : as for :meth:`encode`
+
+        Yields
+        ------
+        ndarray of float64, shape (k, P)
+        """
+        source = as_source(X) if is_source(X) else None
+        if source is None or len(source) == 0:
+            yield self.numeric(X)
+            return
+        for part in blocks(source):
+            yield self.numeric(part)
 
     def log_abs_det(self, observed: NDArray[np.bool_] | None, n: int) -> NDArray[np.float64]:
         """What to add to the log density of encoded values to have that of the data: the sum of -log scale, per row.

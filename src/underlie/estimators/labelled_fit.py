@@ -157,6 +157,7 @@ class LabelledRows:
 
     def __init__(self, rows: Rows, index: Tensor, others: Mapping[str, Tensor]) -> None:
         self.rows, self.index, self.others = rows, index, others
+        self.streamed = rows.streamed
 
     def __len__(self) -> int:
         return len(self.index)

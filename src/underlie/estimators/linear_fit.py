@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from underlie.data.encoder import Encoder
 from underlie.estimators.base import is_whole
-from underlie.models.ppca import LinearGaussian, fit_ard, fit_closed_form, fit_em, noise_floor, select_rank
+from underlie.models.ppca import LinearGaussian, fit_ard, fit_em, noise_floor, select_rank
+from underlie.models.ppca_closed_form import check_n_components, model_from_spectrum
+from underlie.models.ppca_table import Table, as_table
 from underlie.warnings import ConvergenceWarning, DataWarning, warn
 
 Floats = NDArray[np.float64]
@@ -95,13 +97,21 @@ class LinearFit:
 
 def column_scale(A: Floats) -> Floats:
     """Standard deviations of the observed cells of each column, (P,); 1 where a column is constant."""
-    scale = np.nanstd(A, axis=0)
-    return np.where(scale > 8 * np.finfo(np.float64).eps * np.abs(np.nanmean(A, axis=0)), scale, 1.0)
+    return scale_of_moments(np.nanmean(A, axis=0), np.nanstd(A, axis=0))
+
+
+def scale_of_moments(mean: Floats, spread: Floats) -> Floats:
+    """Standard deviations of columns with these means, (P,); 1 where a column is constant up to rounding."""
+    return np.where(spread > 8 * np.finfo(np.float64).eps * np.abs(mean), spread, 1.0)
 
 
 def largest_values(A: Floats, encoder: Encoder) -> Floats:
     """Largest absolute value of each column, (P,); ValueError where its square cannot be represented."""
-    largest: Floats = np.fmax(np.fmax.reduce(A, axis=0), -np.fmin.reduce(A, axis=0))
+    return checked_largest(np.fmax(np.fmax.reduce(A, axis=0), -np.fmin.reduce(A, axis=0)), encoder)
+
+
+def checked_largest(largest: Floats, encoder: Encoder) -> Floats:
+    """Largest absolute values of the columns, (P,), as they are; ValueError where a square cannot be represented."""
     outside = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if outside.any():
         j = int(np.argmax(outside))
@@ -112,12 +122,14 @@ def largest_values(A: Floats, encoder: Encoder) -> Floats:
     return largest
 
 
-def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
+def fit_linear(
+    A: Floats | Table, scale: Floats, rank: int | None, settings: FitSettings, magnitude: float
+) -> LinearFit:
     """Fit the model to the numeric columns, divided by ``scale``.
 
     Parameters
     ----------
-    A : ndarray of shape (n, P)
+    A : ndarray of shape (n, P), or Table
         NaN where missing.
     scale : ndarray of shape (P,)
     rank : int or None
@@ -142,9 +154,9 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
     DataWarning
         If no noise is left.
     """
-    divided = bool((scale != 1).any())
-    scaled = A / scale if divided else A
-    missing = bool(np.isnan(scaled).any())
+    table = as_table(A)
+    scaled = table.divided(scale)
+    missing = not scaled.complete
     if missing and settings.solver == "eigh":
         raise ValueError('solver="eigh" needs complete data, but X has missing cells. Use solver="em" or "auto".')
     if settings.prior == "ard":
@@ -155,24 +167,25 @@ def fit_linear(A: Floats, scale: Floats, rank: int | None, settings: FitSettings
         found = fit_em(scaled, rank, tol=float(settings.tol), max_iter=int(settings.max_iter))
         fit = LinearFit(found.model, found.log_likelihood, found.n_iter, found.converged)
     else:
-        fit = _closed(fit_closed_form(scaled, rank), scaled, magnitude)
+        check_n_components(rank, scaled.shape)
+        fit = _closed(model_from_spectrum(scaled.spectrum(rank), rank), scaled, magnitude)
     if not fit.converged:
         warn(
             f"EM stopped after max_iter={settings.max_iter} passes before it converged. Increase max_iter, or tol.",
             ConvergenceWarning,
         )
     _warn_without_noise(fit.model, magnitude)
-    jacobian = float((~np.isnan(A)).mean(axis=0) @ np.log(scale)) if divided else 0.0
+    jacobian = float(table.observed_shares @ np.log(scale)) if (scale != 1).any() else 0.0
     return replace(fit, log_likelihood=fit.log_likelihood - jacobian)
 
 
-def _fit_by_bic(scaled: Floats, settings: FitSettings, magnitude: float) -> LinearFit:
+def _fit_by_bic(scaled: Table, settings: FitSettings, magnitude: float) -> LinearFit:
     """The rank with the smallest BIC among those that leave noise.
 
     Where columns depend on each other exactly, as the indicators of a categorical column do, the likelihood has no
     upper bound at the rank of the table, and BIC would always choose it.
     """
-    largest = min(_most_components(scaled, settings), len(scaled) // 2)
+    largest = min(_most_components(scaled, settings), scaled.shape[0] // 2)
     found = select_rank(scaled, largest, max_iter=int(settings.max_iter))
     if found.n_components and _without_noise(found.model, magnitude):
         found = select_rank(scaled, found.n_components - 1, max_iter=int(settings.max_iter))
@@ -180,7 +193,7 @@ def _fit_by_bic(scaled: Floats, settings: FitSettings, magnitude: float) -> Line
     return LinearFit(found.model, history, 1, found.converged)
 
 
-def _fit_by_ard(scaled: Floats, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
+def _fit_by_ard(scaled: Table, rank: int | None, settings: FitSettings, magnitude: float) -> LinearFit:
     """As many components as the prior keeps, among the numbers that leave noise."""
     largest = _most_components(scaled, settings)
     found = _pruned(scaled, largest if rank is None else min(rank, largest), settings)
@@ -189,18 +202,18 @@ def _fit_by_ard(scaled: Floats, rank: int | None, settings: FitSettings, magnitu
     return found
 
 
-def _pruned(scaled: Floats, largest: int, settings: FitSettings) -> LinearFit:
+def _pruned(scaled: Table, largest: int, settings: FitSettings) -> LinearFit:
     tol, max_iter = float(settings.tol), int(settings.max_iter)
     if largest == 0:
         # no column of W is left for the prior to decide about: maximum likelihood
         plain = fit_em(scaled, 0, tol=tol, max_iter=max_iter)
         return LinearFit(plain.model, plain.log_likelihood[-1:], plain.n_iter, plain.converged, np.zeros(0))
     found = fit_ard(scaled, largest, tol=tol, max_iter=max_iter)
-    mean = float(found.model.log_density(scaled).mean())
+    mean = scaled.mean_log_density(found.model)
     return LinearFit(found.model, np.array([mean]), found.n_iter, found.converged, found.alpha)
 
 
-def _most_components(scaled: Floats, settings: FitSettings) -> int:
+def _most_components(scaled: Table, settings: FitSettings) -> int:
     n, n_columns = scaled.shape
     return max(0, min(n_columns - settings.n_dependent - 1, n - 2))
 
@@ -230,9 +243,9 @@ def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:
     return wanted
 
 
-def _closed(model: LinearGaussian, scaled: Floats, magnitude: float) -> LinearFit:
+def _closed(model: LinearGaussian, scaled: Table, magnitude: float) -> LinearFit:
     if _without_noise(model, magnitude):
-        mean = float(model.log_density(scaled).mean())
+        mean = scaled.mean_log_density(model)
     else:
         # the quadratic form of the maximum-likelihood covariance averages to D
         lengths = (model.loadings**2).sum(axis=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self, final
 
 import numpy as np
@@ -11,17 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from underlie.data import as_source
+from underlie.data.sources import is_source
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
 from underlie.estimators.linear_fit import (
     FitSettings,
+    checked_largest,
     checked_rank,
     column_scale,
     fit_linear,
     largest_values,
+    scale_of_moments,
     spectrum_ratio,
 )
 from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
 from underlie.models.ppca import LinearGaussian, n_parameters
+from underlie.models.ppca_table import MatrixTable, PartedTable, Table
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
@@ -161,8 +168,10 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : table, array or images of n rows
-            NaN or null where missing.
+        X : table, array, images or row source of n rows
+            NaN or null where missing. A row source (see :func:`underlie.data.as_source`) is read in parts, of which
+            means and scatter are merged: once, and once more where noise is all but absent. With missing cells, rows
+            of one pattern are merged as they are read; rows that share theirs with few others are kept in memory.
         y : ignored
 
         Returns
@@ -184,19 +193,35 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         start = time.perf_counter()
         settings = FitSettings(self.n_components, self.solver, self.prior, self.tol, self.max_iter)
         self._fit_encoder(X)
-        A = self.encoder_.numeric(X)
-        largest = largest_values(A, self.encoder_)
-        scale = column_scale(A) if self.standardize else np.ones(A.shape[1])
+        table, largest, scale = self._look_at(X)
         settings = replace(settings, n_dependent=self.schema_.kinds.count("categorical"))
-        rank = checked_rank(self.n_components, A.shape) if is_whole(self.n_components) else None
-        fitted = fit_linear(A, scale, rank, settings, float((largest / scale).max()))
+        rank = checked_rank(self.n_components, table.shape) if is_whole(self.n_components) else None
+        scale = scale if self.standardize else np.ones_like(scale)
+        fitted = fit_linear(table, scale, rank, settings, float((largest / scale).max()))
         self._set_model(ScaledGaussian(fitted.model, scale))
         self._set_relevance(fitted.alpha)
         self.n_iter_, self.converged_ = fitted.n_iter, fitted.converged
         self.log_likelihood_ = fitted.log_likelihood
-        self.bic_ = float(-2 * len(A) * self.log_likelihood_[-1] + self.n_parameters_ * np.log(len(A)))
+        n = table.shape[0]
+        self.bic_ = float(-2 * n * self.log_likelihood_[-1] + self.n_parameters_ * np.log(n))
         self.fit_time_ = time.perf_counter() - start
         return self
+
+    def _look_at(self, X: Any) -> tuple[Table, Floats, Floats]:
+        """X as numbers, with the largest absolute value and the standard deviation of each column."""
+        if is_source(X):
+            source = as_source(X)
+            if len(source) >= self.encoder_.n_numeric:  # of fewer rows, these are smaller than their scatter
+                table = PartedTable(partial(self.encoder_.numeric_parts, source))
+                moments = table.moments
+                largest = checked_largest(moments.largest, self.encoder_)
+                return table, largest, scale_of_moments(moments.mean, np.sqrt(moments.variances))
+        A = self.encoder_.numeric(X)
+        return MatrixTable(A), largest_values(A, self.encoder_), column_scale(A)
+
+    def _of_rows(self, X: Any, answer: Callable[[Floats], Floats]) -> Floats:
+        """What a function of numeric rows gives, of a row source part by part."""
+        return np.concatenate([answer(A) for A in self.encoder_.numeric_parts(X)])
 
     def _set_model(self, gaussian: ScaledGaussian) -> None:
         self._gaussian = gaussian
@@ -227,7 +252,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         ndarray of shape (n, M)
             Zero, the mean of the prior, for a row without observed cells.
         """
-        return self._fitted().posterior_mean(self.encoder_.numeric(X))
+        return self._of_rows(X, self._fitted().posterior_mean)
 
     def posterior(self, X: Any) -> Posterior:
         """Distribution of z given what is observed in each row: N(mean, covariance), exactly.
@@ -346,8 +371,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             If X does not have the columns of ``fit``, or a value is so far out that its log-density overflows.
         """
         gaussian = self._fitted()
-        A = self.encoder_.numeric(X)
-        return checked_densities(gaussian.log_density(A), A, self.encoder_)
+        return self._of_rows(X, lambda A: checked_densities(gaussian.log_density(A), A, self.encoder_))
 
     def anomaly_score(self, X: Any) -> Floats:
         """How surprising each row is: minus its log-density. Higher is more anomalous.

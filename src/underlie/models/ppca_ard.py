@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from underlie.models.linear_gaussian import LinearGaussian, positive_columns
-from underlie.models.ppca_closed_form import Spectrum, noise_floor, spectrum
+from underlie.models.ppca_closed_form import Spectrum, noise_floor
 from underlie.models.ppca_evidence import solve_spectrum
 from underlie.models.ppca_incomplete import IncompleteRows
-from underlie.models.ppca_rows import Array, as_matrix
+from underlie.models.ppca_rows import Array
+from underlie.models.ppca_table import Table, as_table
 from underlie.models.ppca_variational import Variational, fit_variational
 
 __all__ = ["ARDResult", "fit_ard"]
@@ -57,12 +58,14 @@ class ARDResult:
     converged: bool
 
 
-def fit_ard(X: ArrayLike, max_components: int | None = None, *, tol: float = 1e-6, max_iter: int = 1000) -> ARDResult:
+def fit_ard(
+    X: ArrayLike | Table, max_components: int | None = None, *, tol: float = 1e-6, max_iter: int = 1000
+) -> ARDResult:
     """Bayesian probabilistic PCA with automatic choice of the number of components.
 
     Parameters
     ----------
-    X : array-like of shape (n, D)
+    X : array-like of shape (n, D), or Table
         NaN where missing.
     max_components : int, optional
         Largest number of components; if not given, as many as leave more residuals than free parameters, so at most
@@ -96,18 +99,18 @@ def fit_ard(X: ArrayLike, max_components: int | None = None, *, tol: float = 1e-
     >>> fit_ard(X).model.n_components
     5
     """
-    X = as_matrix(X, missing=True, min_rows=2)
-    n, n_columns = X.shape
+    table = as_table(X)
+    n, n_columns = table.shape
     largest = min(n - 1, n_columns)
     if max_components is not None and not 0 <= max_components <= largest:
         raise ValueError(
             f"max_components={max_components} must lie between 0 and min(n_samples - 1, n_features) = {largest}; "
             f"X has n_samples={n}, n_features={n_columns}."
         )
-    if not np.isnan(X).any():
+    if table.complete:
         allowed = max(0, min(n - 2, n_columns - 1)) if max_components is None else max_components
-        return _complete(spectrum(X, largest), n, allowed)
-    rows = IncompleteRows.from_table(X)
+        return _complete(table.spectrum(largest), n, allowed)
+    rows = table.prepared()
     if max_components is None:
         max_components = _largest_rank(rows)
     return _on_data_scale(rows, fit_variational(rows, max_components, tol / rows.informative_share, max_iter))

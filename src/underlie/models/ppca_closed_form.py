@@ -6,6 +6,7 @@ and explained variances are n / (n - 1) times ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from underlie.models.linear_gaussian import LinearGaussian, positive_columns
+from underlie.models.ppca_moments import RowMoments
 from underlie.models.ppca_rows import Array, as_matrix
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "model_from_spectrum",
     "noise_floor",
     "spectrum",
+    "spectrum_of_moments",
 ]
 
 NOISE_FLOOR = 1e-12
@@ -100,16 +103,59 @@ def spectrum(X: Array, n_leading: int) -> Spectrum:
     order = len(square)
     magnitude = float(max(X.max(), -X.min()))
     if n_leading == 0 or total == 0:
-        vectors = np.eye(n_columns, n_leading)
-        return Spectrum(mean, np.zeros(n_leading), vectors, total, total, magnitude)
+        return _flat_spectrum(mean, n_leading, total, magnitude)
     values, vectors = _leading_pairs(square, n_leading)
-    rest = max(total - float(values.sum()), 0.0)
-    precision = _PRECISION_FRACTION * values[0]
-    if values[-1] < precision or (n_leading < order and rest / (order - n_leading) < precision):
-        return _by_singular_values(centred, mean, n_leading, magnitude)
+    if not _precise(values, order, total):
+        return _by_singular_values(centred, n, mean, n_leading, magnitude)
     if not tall:
         vectors = centred.T @ (vectors / np.sqrt(n * values))
-    return Spectrum(mean, values, vectors, total, rest, magnitude)
+    return Spectrum(mean, values, vectors, total, max(total - float(values.sum()), 0.0), magnitude)
+
+
+def spectrum_of_moments(moments: RowMoments, n_leading: int, parts: Callable[[], Iterator[Array]]) -> Spectrum:
+    """The same of complete rows that come in parts, from their merged moments.
+
+    Where squaring would lose the digits that are asked for, from the triangular factor of the centred rows, for which
+    they are read once more.
+
+    Parameters
+    ----------
+    moments : RowMoments, of complete rows
+    n_leading : int
+        Number of eigenpairs, at most D.
+    parts : callable
+        Gives all rows anew, some at a time, (k, D).
+    """
+    assert moments.scatter is not None
+    mean, n, magnitude = moments.mean, moments.n_rows, float(moments.largest.max())
+    square = moments.scatter / n
+    total = float(np.trace(square))
+    if n_leading == 0 or total == 0:
+        return _flat_spectrum(mean, n_leading, total, magnitude)
+    values, vectors = _leading_pairs(square, n_leading)
+    if not _precise(values, len(mean), total):
+        return _by_singular_values(_triangular_factor(parts(), mean), n, mean, n_leading, magnitude)
+    return Spectrum(mean, values, vectors, total, max(total - float(values.sum()), 0.0), magnitude)
+
+
+def _flat_spectrum(mean: Array, n_leading: int, total: float, magnitude: float) -> Spectrum:
+    return Spectrum(mean, np.zeros(n_leading), np.eye(len(mean), n_leading), total, total, magnitude)
+
+
+def _precise(values: Array, order: int, total: float) -> bool:
+    """Whether leading eigenvalues, and what is left of the trace, are above the rounding of squares."""
+    rest = max(total - float(values.sum()), 0.0)
+    precision = _PRECISION_FRACTION * values[0]
+    return bool(values[-1] >= precision and (len(values) == order or rest / (order - len(values)) >= precision))
+
+
+def _triangular_factor(parts: Iterator[Array], mean: Array) -> Array:
+    """R with R'R = sum of (x - mean)(x - mean)', without squaring anything: it has the singular values of the rows."""
+    factor = np.zeros((0, len(mean)))
+    for part in parts:
+        stacked = np.concatenate([factor, part - mean])
+        factor = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: len(mean)]
+    return factor
 
 
 def _leading_pairs(square: Array, n_leading: int) -> tuple[Array, Array]:
@@ -150,9 +196,9 @@ def _certified_lanczos(square: Array, n_leading: int) -> tuple[Array, Array] | N
     return values[order], vectors[:, order]
 
 
-def _by_singular_values(centred: Array, mean: Array, n_leading: int, magnitude: float) -> Spectrum:
+def _by_singular_values(centred: Array, n: int, mean: Array, n_leading: int, magnitude: float) -> Spectrum:
     _, singular, transposed = linalg.svd(centred, full_matrices=False, check_finite=False)
-    values = singular**2 / len(centred)
+    values = singular**2 / n
     discarded = float(values[n_leading:].sum())
     return Spectrum(mean, values[:n_leading], transposed[:n_leading].T, float(values.sum()), discarded, magnitude)
 

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from underlie.models.linear_gaussian import LinearGaussian
 from underlie.models.ppca_closed_form import check_n_components
 from underlie.models.ppca_incomplete import IncompleteRows
-from underlie.models.ppca_rows import Array, as_matrix
+from underlie.models.ppca_rows import Array
 from underlie.models.ppca_steps import (
     Expectation,
     Parameters,
@@ -42,6 +42,7 @@ from underlie.models.ppca_steps import (
     starting_point,
     working_parameters,
 )
+from underlie.models.ppca_table import Table, as_table
 
 __all__ = ["EMResult", "climb", "fit_em"]
 
@@ -226,7 +227,7 @@ def _line_search(
 
 
 def fit_em(
-    X: ArrayLike,
+    X: ArrayLike | Table,
     n_components: int,
     *,
     tol: float = 1e-6,
@@ -240,7 +241,7 @@ def fit_em(
 
     Parameters
     ----------
-    X : array-like of shape (n, D)
+    X : array-like of shape (n, D), or Table
         NaN where missing. Rows without any observed cell are allowed and carry no information.
     n_components : int
         M, between 0 and min(n - 1, D).
@@ -275,15 +276,17 @@ def fit_em(
     >>> fit.converged, round(fit.model.noise_variance, 3)
     (True, 0.009)
     """
-    X = as_matrix(X, missing=True, min_rows=2)
-    check_n_components(n_components, X.shape)
+    table = as_table(X)
+    check_n_components(n_components, table.shape)
     if not tol > 0:
         raise ValueError(f"tol must be positive, got {tol}.")
     if max_iter < 1:
         raise ValueError(f"max_iter must be at least 1, got {max_iter}.")
-    if init is not None and init.loadings.shape != (X.shape[1], n_components):
-        raise ValueError(f"init has loadings of shape {init.loadings.shape}, expected {(X.shape[1], n_components)}.")
-    rows = IncompleteRows.from_table(X)
+    if init is not None and init.loadings.shape != (table.shape[1], n_components):
+        raise ValueError(
+            f"init has loadings of shape {init.loadings.shape}, expected {(table.shape[1], n_components)}."
+        )
+    rows = table.prepared()
     start = starting_point(rows, n_components) if init is None else working_parameters(rows, init)
     parameters, path = climb(rows, start, tol / rows.informative_share, max_iter)
     return EMResult(

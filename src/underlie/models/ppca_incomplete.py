@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from underlie.models.ppca_closed_form import noise_floor
-from underlie.models.ppca_rows import Array, Mask, row_patterns
+from underlie.models.ppca_condensed import CondensedRows
+from underlie.models.ppca_moments import RowMoments
+from underlie.models.ppca_rows import Array, Mask
 
 __all__ = ["IncompleteRows"]
 
@@ -25,10 +26,7 @@ _LANCZOS_ORDER = 400
 class IncompleteRows:
     """Centred and scaled rows with their mask; rows that share a pattern are replaced by fewer rows that say the same.
 
-    The likelihood sees the rows of one pattern only through their sum and their cross-products. A pattern with more
-    rows than it has observed columns plus one is therefore replaced, exactly, by the triangular factor of its matrix
-    (1, x): rows whose constant is no longer 1 (`intercept`), which together count as the original number (`weight`).
-    Complete data shrink to D + 1 rows this way.
+    Of rows of one pattern only a triangular factor is kept (`ppca_condensed`): complete data shrink to D + 1 rows.
 
     Attributes
     ----------
@@ -61,29 +59,66 @@ class IncompleteRows:
         """Prepare a checked table; a column without observed cells, or fewer than two informative rows, are errors."""
         observed = ~np.isnan(X)
         counts = observed.sum(axis=0).astype(np.float64)
-        if (counts == 0).any():
-            column = int(np.flatnonzero(counts == 0)[0])
-            raise ValueError(f"X has no observed value in column {column}. Leave the column out.")
+        _check_columns(counts)
         n_rows = len(X)
         informative = observed.any(axis=1)
         if not informative.all():
             X, observed = X[informative], observed[informative]
-        if len(X) < 2:
-            raise ValueError(f"X has n_samples={len(X)} row(s) with an observed value, at least 2 are needed.")
+        _check_informative(len(X))
         centre, scale, values, floor = _standardised(X, observed, counts)
-        values, mask, intercept, weight = _condensed(values, observed)
+        condensed = CondensedRows.of(values, observed).condensed()
+        return cls._of(condensed, counts, centre, scale, n_rows, len(X), floor)
+
+    @classmethod
+    def from_parts(cls, parts: Iterable[Array], moments: RowMoments) -> IncompleteRows:
+        """The same of a table that is read in parts, of which the moments are known.
+
+        Memory holds what is left when rows of one pattern are condensed: little where patterns are few, all rows where
+        nearly every row has a pattern of its own.
+        """
+        _check_columns(moments.counts)
+        centre, total = moments.mean, float(moments.variances.sum())
+        floor = noise_floor(total, float(moments.largest.max()))
+        scale = float(np.sqrt(max(total / len(centre), floor)))
+        n_informative = 0
+
+        def standardised() -> Iterable[tuple[Array, Mask]]:
+            nonlocal n_informative
+            for part in parts:
+                observed = ~np.isnan(part)
+                informative = observed.any(axis=1)
+                if not informative.all():
+                    part, observed = part[informative], observed[informative]
+                n_informative += len(part)
+                yield (np.where(observed, part, centre) - centre) / scale, observed
+
+        condensed = CondensedRows.of_parts(standardised())
+        _check_informative(n_informative)
+        return cls._of(condensed, moments.counts, centre, scale, moments.n_rows, n_informative, floor / scale**2)
+
+    @classmethod
+    def _of(
+        cls,
+        rows: CondensedRows,
+        counts: Array,
+        centre: Array,
+        scale: float,
+        n_rows: int,
+        n_informative: int,
+        floor: float,
+    ) -> IncompleteRows:
         return cls(
-            values=values,
-            mask=mask,
-            intercept=intercept,
-            weight=weight,
+            values=rows.values,
+            mask=rows.observed.astype(np.float64),
+            intercept=None if rows.plain else rows.intercept,
+            weight=None if rows.plain else rows.weight,
             counts=counts,
-            sums=values.sum(axis=0) if intercept is None else intercept @ values,
-            sum_squares=np.einsum("nd,nd->d", values, values),
+            sums=rows.values.sum(axis=0) if rows.plain else rows.intercept @ rows.values,
+            sum_squares=np.einsum("nd,nd->d", rows.values, rows.values),
             centre=centre,
             scale=scale,
             n_rows=n_rows,
-            n_informative=len(X),
+            n_informative=n_informative,
             n_observed=int(counts.sum()),
             noise_floor=floor,
         )
@@ -154,6 +189,17 @@ def _leading_pairs(matrix: Array, n_leading: int) -> tuple[Array, Array]:
     return values[::-1], vectors[:, ::-1]
 
 
+def _check_columns(counts: Array) -> None:
+    if (counts == 0).any():
+        column = int(np.flatnonzero(counts == 0)[0])
+        raise ValueError(f"X has no observed value in column {column}. Leave the column out.")
+
+
+def _check_informative(n: int) -> None:
+    if n < 2:
+        raise ValueError(f"X has n_samples={n} row(s) with an observed value, at least 2 are needed.")
+
+
 def _standardised(X: Array, observed: Mask, counts: Array) -> tuple[Array, float, Array, float]:
     """Centre by column means and scale by one number, so that the average variance is one."""
     filled = np.where(observed, X, 0.0)
@@ -172,32 +218,3 @@ def _standardised(X: Array, observed: Mask, counts: Array) -> tuple[Array, float
     scale = float(np.sqrt(max(total / len(centre), floor)))
     values /= scale
     return centre, scale, values, floor / scale**2
-
-
-def _condensed(values: Array, observed: Mask) -> tuple[Array, Array, Array | None, Array | None]:
-    """Replace the rows of frequent patterns by their triangular factors."""
-    patterns, index = row_patterns(observed)
-    frequency = np.bincount(index, minlength=len(patterns))
-    frequent = np.flatnonzero(frequency > patterns.sum(axis=1) + 1)
-    if len(frequent) == 0:
-        return values, observed.astype(np.float64), None, None
-    single = ~np.isin(index, frequent)
-    parts = [values[single]]
-    masks = [observed[single]]
-    intercepts: list[NDArray[np.float64]] = [np.ones(int(single.sum()))]
-    weights: list[NDArray[np.float64]] = [np.ones(int(single.sum()))]
-    order = np.argsort(index, kind="stable")
-    bounds = np.searchsorted(index[order], np.arange(len(patterns) + 1))
-    for p in frequent:
-        members = order[bounds[p] : bounds[p + 1]]
-        seen = patterns[p]
-        shown = np.column_stack([np.ones(len(members)), values[np.ix_(members, np.flatnonzero(seen))]])
-        factor = linalg.qr(shown, mode="r", overwrite_a=True, check_finite=False)[0][: shown.shape[1]]
-        part = np.zeros((len(factor), values.shape[1]))
-        part[:, seen] = factor[:, 1:]
-        parts.append(part)
-        masks.append(np.broadcast_to(seen, part.shape))
-        intercepts.append(factor[:, 0])
-        weights.append(np.full(len(factor), len(members) / len(factor)))
-    mask = np.concatenate(masks).astype(np.float64)
-    return np.concatenate(parts), mask, np.concatenate(intercepts), np.concatenate(weights)

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from underlie.models.linear_gaussian import LinearGaussian
-from underlie.models.ppca_closed_form import model_from_spectrum, noise_floor, spectrum
+from underlie.models.ppca_closed_form import model_from_spectrum, noise_floor
 from underlie.models.ppca_em import climb
 from underlie.models.ppca_incomplete import IncompleteRows
-from underlie.models.ppca_rows import Array, as_matrix
+from underlie.models.ppca_rows import Array
 from underlie.models.ppca_steps import Parameters, expectation, fitted_model, maximise, starting_point
+from underlie.models.ppca_table import Table, as_table
 
 __all__ = ["RankSelection", "bic", "n_parameters", "select_rank"]
 
@@ -83,7 +84,7 @@ def bic(model: LinearGaussian, X: ArrayLike) -> float:
     return float(-2 * log_density.sum() + penalty)
 
 
-def select_rank(X: ArrayLike, max_components: int | None = None, *, max_iter: int = 1000) -> RankSelection:
+def select_rank(X: ArrayLike | Table, max_components: int | None = None, *, max_iter: int = 1000) -> RankSelection:
     """Choose the number of latent dimensions by BIC, M = 0 (independent columns of equal variance) included.
 
     Complete data need one eigendecomposition for all M. With missing cells, models are fitted by EM for M = 0, 1, 2,
@@ -96,7 +97,7 @@ def select_rank(X: ArrayLike, max_components: int | None = None, *, max_iter: in
 
     Parameters
     ----------
-    X : array-like of shape (n, D)
+    X : array-like of shape (n, D), or Table
         NaN where missing.
     max_components : int, optional
         Largest M, at most min(n - 1, D). By default min(D - 1, n // 2): near M = n - 1 the residual variance vanishes
@@ -125,8 +126,8 @@ def select_rank(X: ArrayLike, max_components: int | None = None, *, max_iter: in
     >>> select_rank(X).n_components
     2
     """
-    X = as_matrix(X, missing=True, min_rows=2)
-    n, n_columns = X.shape
+    table = as_table(X)
+    n, n_columns = table.shape
     largest = min(n - 1, n_columns)
     if max_components is None:
         max_components = max(0, min(n_columns - 1, n // 2))
@@ -135,9 +136,9 @@ def select_rank(X: ArrayLike, max_components: int | None = None, *, max_iter: in
             f"max_components={max_components} must lie between 0 and min(n_samples - 1, n_features) = {largest}; "
             f"X has n_samples={n}, n_features={n_columns}."
         )
-    if np.isnan(X).any():
-        return _select_by_em(X, max_components, max_iter)
-    return _select_by_spectrum(X, max_components)
+    if table.complete:
+        return _select_by_spectrum(table, max_components)
+    return _select_by_em(table, max_components, max_iter)
 
 
 def _criterion(log_likelihood: Array, n: int, n_columns: int) -> Array:
@@ -146,9 +147,9 @@ def _criterion(log_likelihood: Array, n: int, n_columns: int) -> Array:
     return criterion
 
 
-def _select_by_spectrum(X: Array, max_components: int) -> RankSelection:
-    n, n_columns = X.shape
-    parts = spectrum(X, max_components)
+def _select_by_spectrum(table: Table, max_components: int) -> RankSelection:
+    n, n_columns = table.shape
+    parts = table.spectrum(max_components)
     ranks = np.arange(max_components + 1)
     retained = np.concatenate([[0.0], np.cumsum(parts.values)])
     left = np.where(ranks < n_columns, retained[-1] - retained + parts.discarded, 0.0)
@@ -166,9 +167,9 @@ def _select_by_spectrum(X: Array, max_components: int) -> RankSelection:
     return RankSelection(model, best, ranks, log_likelihood, criterion, True)
 
 
-def _select_by_em(X: Array, max_components: int, max_iter: int) -> RankSelection:
-    rows = IncompleteRows.from_table(X)
-    path = _Ranks(rows, len(X), X.shape[1], max_iter)
+def _select_by_em(table: Table, max_components: int, max_iter: int) -> RankSelection:
+    rows = table.prepared()
+    path = _Ranks(rows, *table.shape, max_iter)
     for n_latent in range(max_components + 1):
         start, reached = _better_start(rows, n_latent, path.fits[-1] if path.fits else None)
         behind = path.deficit(n_latent, reached)
