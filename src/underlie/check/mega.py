@@ -89,8 +89,9 @@ def mega(
         - ``sample(n, random_state) -> rows``; also needed for p-values of the others.
 
         With an array the two samples are compared, by permutation if no cell of X is missing.
-    X : table, array or images, or MomentSums
-        n rows as the model was fitted to; arrays that do not fit in memory are read in pieces. Missing cells: every
+    X : table, array or images, row source, or MomentSums
+        n rows as the model was fitted to; what does not fit in memory (a memory map, HDF5, zarr, the path of a Parquet
+        file) is read in pieces, several times. Missing cells: every
         entry of the data's moments rests on the rows where all its columns are seen, each column taken about its mean,
         which is unbiased when cells are missing completely at random and may not be otherwise. `MomentSums` stand for
         data that are never in one place.
@@ -311,7 +312,7 @@ def _by_entries(
         pooled = np.concatenate(list(rows.blocks())), np.concatenate(view.latent_batches(asked.n_draws, 1, rng))
         null = permuted_gaps(*pooled, frame, order, asked.n_bootstrap, rng)
     elif how in ("known", "refitted"):
-        missing = None if rows is None or data.complete else rows.missing()
+        missing = None if rows is None or data.complete else rows.missing(rng)
         null = drawn_gaps(
             view,
             model,

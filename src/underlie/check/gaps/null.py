@@ -78,7 +78,7 @@ def drawn_gaps(
     n_draws: int,
     rng: np.random.Generator,
 ) -> NullGaps:
-    """Gaps of data sets of n rows drawn from the model, with the data's missing cells.
+    """Gaps of data sets of n rows drawn from the model, with the data's missing cells, or those of many of its rows.
 
     More than 5,000 rows are represented by 5,000, and the spread of their gaps is scaled to n rows.
     """
@@ -87,7 +87,8 @@ def drawn_gaps(
     for _ in range(n_bootstrap):
         values = view.sample(size, integer_seed(rng))
         if missing is not None:
-            values = np.where(missing[rng.choice(n, size, replace=False) if size < n else slice(None)], np.nan, values)
+            rows = rng.choice(len(missing), size, replace=False) if size < n else slice(None)
+            values = np.where(missing[rows], np.nan, values)
         if refit:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)

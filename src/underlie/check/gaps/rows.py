@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from underlie.check.adapters import MomentModel
 from underlie.check.gaps.sums import MomentSums
+from underlie.data import as_source
+from underlie.data.sources import is_source
 
 Array = NDArray[np.float64]
 _CELLS_AT_ONCE = 2**23
@@ -23,15 +26,18 @@ class Rows:
     Parameters
     ----------
     view : MomentModel
-    X : table, array or images, or anything with ``shape`` that is sliced by row
+    X : table, array or images, or a row source
         What is large and can be sliced is read in pieces every time; the rest is read once.
     """
 
     def __init__(self, view: MomentModel, X: Any) -> None:
+        X = as_source(X) if is_source(X) else X
         self._view, self._X = view, X
         shape: tuple[int, ...] = getattr(X, "shape", ())
-        self._in_pieces = not hasattr(X, "columns") and len(shape) > 1 and int(np.prod(shape)) > _CELLS_KEPT
-        self._values = None if self._in_pieces else view.numeric(X)
+        in_pieces = not hasattr(X, "columns") and len(shape) > 1 and math.prod(shape) > _CELLS_KEPT
+        self._values: Array | None = None
+        if not in_pieces:
+            self._values = view.numeric(X[0 : len(X)] if is_source(X) else X)
         self._n = int(shape[0]) if self._values is None else len(self._values)
 
     def __len__(self) -> int:
@@ -58,7 +64,7 @@ class Rows:
         chosen = np.sort(rng.choice(self._n, most, replace=False))
         if self._values is not None:
             return self._values[chosen]
-        return np.concatenate([self.block(slice(i, i + 1)) for i in chosen])
+        return self._view.numeric(self._X[chosen])
 
     def mean_and_spread(self) -> tuple[Array, Array]:
         """Means and standard deviations (divisor n - 1) of the columns over the cells seen, (P,) each; two passes."""
@@ -72,10 +78,11 @@ class Rows:
             square = square + np.nansum((block - mean) ** 2, axis=0)
         return np.asarray(mean), np.sqrt(square / np.maximum(count - 1, 1))
 
-    def missing(self) -> NDArray[np.bool_] | None:
-        """Where cells are missing, (n, P); None when none is."""
-        masks = [np.isnan(block) for block in self.blocks()]
-        return np.concatenate(masks) if any(mask.any() for mask in masks) else None
+    def missing(self, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Where cells are missing, (n, P); of data read in pieces, in a random choice of rows."""
+        if self._values is not None:
+            return np.isnan(self._values)
+        return np.isnan(self.some(max(1, _CELLS_KEPT // len(self._view.names)), rng))
 
     def sums(self, reference: Array, order: int) -> MomentSums:
         """Moment sums about `reference`."""
