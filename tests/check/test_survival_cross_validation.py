@@ -569,3 +569,27 @@ def test_its_models_without_curves_are_ranked_and_pipelines_code_for_themselves(
     assert "integrated_brier" in own["pipeline"]
     # Predicted times rank the other way than risks; the wrong sign would give 1 - C.
     assert (result.table().loc["harrell", "mean"] > 0.55).all()
+
+
+def test_side_by_side_is_one_after_another() -> None:
+    """By joblib's processes, and by a dask cluster of two processes that joblib hands the splits to."""
+    from dask.distributed import Client, LocalCluster
+    from joblib import parallel_config
+
+    table, y = simulated()
+    models = {"Cox": "cox", "Weibull": "weibull"}
+
+    def found(**how: Any) -> pd.DataFrame:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = ul.compare_survival_models(models, table, y, n_splits=2, metrics=["harrell"], verbose=False, **how)
+        return result.scores.drop(columns=["fit_seconds", "predict_seconds"])
+
+    expected = found()
+    pd.testing.assert_frame_equal(found(n_jobs=2), expected)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        pd.testing.assert_frame_equal(found(), expected)

@@ -12,6 +12,7 @@ from typing import Any, cast, final
 
 import narwhals as nw
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from underlie.check.seeds import generator, integer_seed
@@ -45,6 +46,7 @@ def compare_survival_models(
     min_censoring: float = MIN_CENSORING,
     level: float = 0.95,
     random_state: object = 0,
+    n_jobs: int | None = None,
     verbose: bool = True,
 ) -> SurvivalModelComparison:
     r"""Fit survival models to repeated splits of the rows, judge them on the rest, and compare them split by split.
@@ -100,6 +102,10 @@ def compare_survival_models(
         Of the intervals.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
         Seed of splits and models.
+    n_jobs : int or None
+        Splits that are worked on side by side, by joblib: -1 is one for each processor, None is one, or what
+        ``joblib.parallel_config`` says, which may name a cluster (``backend="dask"`` or ``"ray"``). The result is the
+        same whatever the number.
     verbose : bool
         Whether to show a progress bar, on a terminal.
 
@@ -174,21 +180,45 @@ def compare_survival_models(
         splits, scheme = cross_validation_splits(cv, outcome.event, seed)
     require_events(splits, outcome.event)
     study = _Study(named, wanted)
-    with progress_bar("comparing", len(splits) * len(named), enabled=verbose) as report:
+    task = _SplitTask(named, wanted, X, outcomes, horizon, censoring, min_censoring)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    with progress_bar("comparing", len(splits), enabled=verbose) as report:
         try:
-            for i, split in enumerate(splits):
-                fold = Fold(_take(X, split.train), outcomes[split.train], _take(X, split.test), outcomes[split.test])
-                with study.noting("the metrics", i):
-                    bench = make_bench(fold, horizon, censoring, min_censoring)
-                study.describe(split, outcome, bench)
-                for j, name in enumerate(named):
-                    study.judge(name, i, seed + i, fold, bench)
-                    report(i * len(named) + j + 1, f"{name}, split {i + 1} of {len(splits)}")
+            parts = parallel(delayed(task)(i, split, seed + i) for i, split in enumerate(splits))
+            for i, part in enumerate(parts, start=1):
+                study.add(part)
+                report(i, f"split {i} of {len(splits)}")
         except KeyboardInterrupt:
-            study.keep_complete_splits()
+            if not study.folds:
+                raise
             warn(f"interrupted: {len(study.folds)} of {len(splits)} splits are complete", ConvergenceWarning)
     study.warn_of_what_happened(len(splits))
     return _result(study, chosen, scheme, outcome, level)
+
+
+@final
+@dataclass(frozen=True, eq=False)  # compared by identity, so that clusters can tell functions apart by their hash
+class _SplitTask:
+    """One split with all models: what a process of its own can do, given all that it needs."""
+
+    models: Mapping[str, Any]
+    metrics: tuple[str, ...]
+    X: Any
+    outcomes: NDArray[np.void]
+    horizon: float | None
+    censoring: Weighting
+    min_censoring: float
+
+    def __call__(self, i: int, split: Split, seed: int) -> _Study:
+        study = _Study(self.models, self.metrics)
+        train, test = split.train, split.test
+        fold = Fold(_take(self.X, train), self.outcomes[train], _take(self.X, test), self.outcomes[test])
+        with study.noting("the metrics", i):
+            bench = make_bench(fold, self.horizon, self.censoring, self.min_censoring)
+        study.describe(split, self.outcomes, bench)
+        for name in self.models:
+            study.judge(name, i, seed, fold, bench)
+        return study
 
 
 @final
@@ -202,16 +232,15 @@ class _Study:
     folds: list[dict[str, float]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     notes: list[tuple[str, int, type[UnderlieWarning], str]] = field(default_factory=list)
-    first_error: Exception | None = None
 
-    def describe(self, split: Split, outcome: Outcome, bench: Bench) -> None:
+    def describe(self, split: Split, outcomes: NDArray[np.void], bench: Bench) -> None:
         """Record the facts of a split."""
         self.folds.append(
             {
                 "n_train": len(split.train),
                 "n_test": len(split.test),
-                "events_train": int(outcome.event[split.train].sum()),
-                "events_test": int(outcome.event[split.test].sum()),
+                "events_train": int(outcomes["event"][split.train].sum()),
+                "events_test": int(outcomes["event"][split.test].sum()),
                 "start": float(bench.grid[0]),
                 "end": float(bench.grid[-1]),
                 "horizon": bench.setting.horizon,
@@ -231,7 +260,6 @@ class _Study:
                 predicted = time.perf_counter()
                 found = scores(Judged(bench, survival, risk, name), self.metrics)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a model of others is a finding about it
-            self.first_error = self.first_error or error
             self.errors.append({"split": i, "model": name, "error": f"{type(error).__name__}: {error}"})
             return
         self.rows += [
@@ -260,24 +288,20 @@ class _Study:
             kind = cast(type[UnderlieWarning], warning.category if own else DataWarning)
             self.notes.append((name, i, kind, text))
 
-    def keep_complete_splits(self) -> None:
-        """Forget the split in which an interruption came; pass the interruption on where no other is complete."""
-        tried = {(row["split"], row["model"]) for row in self.rows + self.errors}
-        last = len(self.folds) - 1
-        if last >= 0 and any((last, name) not in tried for name in self.models):
-            self.folds.pop()
-            self.rows = [row for row in self.rows if row["split"] != last]
-            self.errors = [row for row in self.errors if row["split"] != last]
-        if not self.folds:
-            raise KeyboardInterrupt
+    def add(self, part: _Study) -> None:
+        """What was found in another split."""
+        self.rows += part.rows
+        self.folds += part.folds
+        self.errors += part.errors
+        self.notes += part.notes
 
     def warn_of_what_happened(self, n_splits: int) -> None:
         """Errors and warnings, one per model and kind."""
-        if not self.rows and self.first_error is not None:
+        if not self.rows and self.errors:
+            first = self.errors[0]
             raise ValueError(
-                f"no model could be fitted to any split; the first error, of {self.errors[0]['model']!r}: "
-                f"{self.first_error}"
-            ) from self.first_error
+                f"no model could be fitted to any split; the first error, of {first['model']!r}: {first['error']}"
+            )
         for name in self.models:
             failed = [error for error in self.errors if error["model"] == name]
             if failed:
