@@ -24,6 +24,8 @@ Positions = NDArray[np.intp] | slice
 
 #: encoded values beyond this overflow when squared in single precision
 _LARGEST_ENCODED: Final = 1e18
+#: the same of values that are divided by a standard deviation before, which is 0.01 at least, and summed over columns
+_FARTHEST: Final = 1e15
 #: what stands in an encoded cell that is missing: a harmless valid value
 _FILL: Final = {"positive": 1.0, "proportion": 0.5}
 
@@ -92,7 +94,7 @@ class Codec:
                 # the difference may overflow where the quotient does not
                 halves = (block * 0.5 - loc * 0.5) / (scale * 0.5)
                 encoded = np.where(np.isfinite(encoded), encoded, halves)
-        self._check(np.abs(encoded) <= _LARGEST_ENCODED, block, absent, at, self._too_far)
+        self._check(np.abs(encoded) <= _FARTHEST, block, absent, at, self._too_far)
         return encoded
 
     def _encode_positive(self, block: NDArray[Any], absent: Mask | None, at: Positions) -> Floats:
@@ -153,9 +155,10 @@ class Codec:
 
     def _too_far(self, name: str, row: int, value: float, j: int) -> str:
         a = self.arrays
+        most = _FARTHEST if a.kinds[j] == "continuous" else _LARGEST_ENCODED
         return (
-            f"column {name!r} of X, row {row}, holds {value:.6g}, more than {_LARGEST_ENCODED:.0e} times as far out "
-            f"as the values seen at fit (location {a.loc[j]:.4g}, scale {a.scale[j]:.4g}). Check its units."
+            f"column {name!r} of X, row {row}, holds {value:.6g}, more than {most:.0e} times as far out as the values "
+            f"seen at fit (location {a.loc[j]:.4g}, scale {a.scale[j]:.4g}). Check its units."
         )
 
     def _refuse(self, row: int, j: int, value: Any, complaint: str | Any) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Self, cast, final
 
@@ -15,19 +15,18 @@ from underlie.data import arrays as array_checks
 from underlie.data.build import FinishedColumn, build_table, fill_table
 from underlie.data.chunks import ParquetSource
 from underlie.data.codec import Codec, Floats
-from underlie.data.inference import infer_array, infer_images, infer_table, warn_of_empty_rows
+from underlie.data.inference import has_two_values, infer_array, infer_images, infer_table, warn_of_empty_rows
 from underlie.data.reading import Container, Reader, refuse_series
 from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
 from underlie.data.sources import RowSource, as_source, blocks, is_source, sample_rows
 from underlie.data.tables import Label, RawTable, library_of, read_table
+from underlie.data.whole import Whole
 
 _FORMAT: Final = 1
 #: a row source is looked at through this many random rows, fewer where they would exceed the bytes
 _SAMPLE_ROWS: Final = 20_000
 _SAMPLE_BYTES: Final = 2**28
-#: the largest value of a source of pixels is searched through all of it where it has at most this many bytes
-_STREAMED_BYTES: Final = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +93,10 @@ class Encoder:
     def fit(cls, X: Any, kinds: Kinds = None) -> Self:
         """Look at X, find the kind of each column (see :meth:`Schema.infer`), and return the encoder.
 
-        Of a row source too large for memory, 20,000 random rows are looked at (fewer if they exceed 256 MiB; the seed
-        is fixed): location, scale, levels and missing cells are those of this sample. The largest value of a source of
-        float pixels is searched in all rows where the source has at most 2 GiB, and otherwise in the sample.
+        A row source too large for memory is read once from the first row to the last for ranges, location, scale,
+        levels and missing cells, so that no later row comes as a surprise. What needs all values at once (whether a
+        column looks lognormal, and its geometric mean) is that of 20,000 random rows (fewer if they exceed 256 MiB; the
+        seed is fixed). Grey images in bytes are not read, if those rows have more than two values.
 
         Parameters
         ----------
@@ -132,12 +132,14 @@ class Encoder:
         return encoder
 
     @classmethod
-    def _fit_array(cls, X: NDArray[Any], kinds: Kinds, names: Sequence[str] | None = None) -> Self:
+    def _fit_array(
+        cls, X: NDArray[Any], kinds: Kinds, names: Sequence[str] | None = None, whole: Whole | None = None
+    ) -> Self:
         names = names or array_checks.grid_names(X.shape[1:])
         flat = X.reshape(len(X), -1)
         missing = array_checks.missing_cells(flat, names)
         infer = infer_array if X.ndim == 2 else infer_images
-        encoder = cls(Schema.from_arrays(infer(flat, missing, names, kinds)), "array", X.shape[1:])
+        encoder = cls(Schema.from_arrays(infer(flat, missing, names, kinds, whole)), "array", X.shape[1:])
         warn_of_empty_rows(missing)
         return encoder
 
@@ -146,14 +148,11 @@ class Encoder:
         row_bytes = max(1, int(np.prod(source.shape[1:])) * source.dtype.itemsize)
         sample = sample_rows(source, max(1, min(_SAMPLE_ROWS, _SAMPLE_BYTES // row_bytes)))
         names = source.names if isinstance(source, ParquetSource) else None
-        arrays = cls._fit_array(array_checks.checked_array(sample), kinds, names).schema.arrays
-        streamed = source.dtype.kind == "f" and len(source) * row_bytes <= _STREAMED_BYTES
-        if streamed and set(arrays.kinds) == {"proportion"}:
-            top = max(float(np.fmax.reduce(block, axis=None)) for block in blocks(source))
-            if top > float(arrays.scale[0]):
-                n_columns = len(arrays)
-                arrays = replace(arrays, scale=np.full(n_columns, top), high=np.full(n_columns, top))
-        return cls(Schema.from_arrays(arrays), "array", source.shape[1:])
+        looked_at = array_checks.checked_array(sample)
+        columns = names or array_checks.grid_names(source.shape[1:])
+        if len(source) == len(sample) or _is_grey(looked_at, kinds):
+            return cls._fit_array(looked_at, kinds, names)
+        return cls._fit_array(looked_at, kinds, names, Whole.of(source, columns, kinds))
 
     # ---------------------------------------------------------------------------------------------------- properties
 
@@ -422,3 +421,11 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"<Encoder of {repr(self.schema)[11:-1]}>"
+
+
+def _is_grey(X: NDArray[Any], kinds: Kinds) -> bool:
+    """Whether X is images in bytes of which nothing else is to be found out."""
+    if X.dtype != np.uint8 or X.ndim < 3 or kinds not in (None, "proportion"):
+        return False
+    flat = X.reshape(len(X), -1)
+    return kinds == "proportion" or not has_two_values(flat, float(flat.min()), float(flat.max()))

@@ -23,6 +23,7 @@ from underlie.data.rules import (
 from underlie.data.schema import abridge
 from underlie.data.statistics import column_statistics, row_blocks
 from underlie.data.tables import RawColumn, RawTable
+from underlie.data.whole import Whole
 from underlie.warnings import DataWarning, warn
 
 _MANY_LEVELS: Final = 50
@@ -174,44 +175,60 @@ def warn_of_empty_rows(missing: NDArray[np.bool_] | None) -> None:
 # -------------------------------------------------------------------------------------------------------------- arrays
 
 
-def infer_array(X: NDArray[Any], missing: NDArray[np.bool_] | None, names: Sequence[str], kinds: Kinds) -> ColumnArrays:
+def infer_array(
+    X: NDArray[Any],
+    missing: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    kinds: Kinds,
+    whole: Whole | None = None,
+) -> ColumnArrays:
     """Columns of an array (n, C) of numbers; ``missing`` has the same shape, and is None where nothing is missing.
+
+    Where X is a sample of more rows, ``whole`` tells of all of them.
 
     Raises
     ------
     ValueError
         If a column has no observed cell or contradicts its kind.
     """
-    if missing is not None:
+    if missing is not None and whole is None:
         require_columns_observed(missing, names)
     if kinds is None and X.dtype.kind == "b":
         kinds = "binary"
     if isinstance(kinds, str):
         require_kind(kinds, "kinds")
-        picture = _one_kind(X, missing, names, kinds)
+        picture = _one_kind(X, missing, names, kinds, whole)
         if picture is not None:
             return picture
     numbers = X.astype(np.uint8) if X.dtype.kind == "b" else X
-    statistics = column_statistics(numbers)
+    statistics = column_statistics(numbers) if whole is None else whole.statistics
     block = NumericBlock(numbers, statistics, names, np.full(X.shape[1], numbers.dtype.kind in "iu"))
     final = stated_kinds(kinds, names)
     open_ = np.array([kind is None for kind in final])
     if open_.any():
         final[open_] = array_kinds(block)[open_]
     coding = code_numeric(block, final)
-    return _arrays(X, missing, names, final, coding, (statistics.low, statistics.high))
+    for j, values in ({} if whole is None else whole.levels).items():
+        coding.levels[j] = as_levels(values, bool(block.whole_levels[j]))
+    return _arrays(X, missing, names, final, coding, (statistics.low, statistics.high), whole)
 
 
 def _one_kind(
-    X: NDArray[Any], missing: NDArray[np.bool_] | None, names: Sequence[str], kind: str
+    X: NDArray[Any], missing: NDArray[np.bool_] | None, names: Sequence[str], kind: str, whole: Whole | None
 ) -> ColumnArrays | None:
     """Columns that share kind and scale because they are cells of one picture; None if the kind has no such rule."""
     n_columns = len(names)
     if kind not in ("proportion", "binary"):
         return None
-    low, high = value_range(X)
+    low, high = value_range(X, whole)
     coding = Coding(np.zeros(n_columns), np.ones(n_columns), repeated(None, n_columns))
     if kind == "proportion":
+        if low < 0 and whole is not None:
+            j = int(np.argmin(whole.statistics.low))
+            raise ValueError(
+                f"column {names[j]!r} of X holds {low:.6g}, but proportions lie between 0 and a largest value: shift "
+                "the values, or choose kinds='continuous'."
+            )
         if low < 0:
             row, j = (int(i) for i in np.argwhere(X < 0)[0])
             raise ValueError(
@@ -220,35 +237,39 @@ def _one_kind(
             )
         coding.scale[:] = 255.0 if X.dtype == np.uint8 else 1.0 if high <= 1 else high
     else:
-        levels = _levels_of_picture(X, names, low, high)
+        levels = _levels_of_picture(X, low, high, whole)
         if levels is None:
             return None
         coding.levels[:] = [levels] * n_columns
     ranges = (np.full(n_columns, low), np.full(n_columns, high))
-    return _arrays(X, missing, names, repeated(kind, n_columns), coding, ranges)
+    return _arrays(X, missing, names, repeated(kind, n_columns), coding, ranges, whole)
 
 
-def _levels_of_picture(X: NDArray[Any], names: Sequence[str], low: float, high: float) -> tuple[Level, ...] | None:
+def _levels_of_picture(X: NDArray[Any], low: float, high: float, whole: Whole | None) -> tuple[Level, ...] | None:
     """The two values that the whole array takes; None where columns may have different ones."""
     if X.dtype.kind == "b":
         return (False, True)
     if low == high and low not in (0.0, 1.0):
         return None
-    if not has_two_values(X, low, high):
+    if not has_two_values(X, low, high, whole):
         return None
     pair = (0.0, 1.0) if low == high else (low, high)
     return as_levels(np.array(pair), X.dtype.kind in "iu")
 
 
-def value_range(X: NDArray[Any]) -> tuple[float, float]:
-    """Smallest and largest observed value of an array."""
+def value_range(X: NDArray[Any], whole: Whole | None = None) -> tuple[float, float]:
+    """Smallest and largest observed value of an array, or of the whole that it is a sample of."""
+    if whole is not None:
+        return float(whole.statistics.low.min()), float(whole.statistics.high.max())
     if X.dtype.kind == "f":
         return float(np.fmin.reduce(X, axis=None)), float(np.fmax.reduce(X, axis=None))
     return float(X.min()), float(X.max())
 
 
-def has_two_values(X: NDArray[Any], low: float, high: float) -> bool:
+def has_two_values(X: NDArray[Any], low: float, high: float, whole: Whole | None = None) -> bool:
     """Whether no observed value lies strictly between the lowest and the highest."""
+    if whole is not None:
+        return bool(whole.statistics.within(np.asarray(low), np.asarray(high)).all())
     for rows in row_blocks(*X.shape):
         block = X[rows]
         if not ((block == low) | (block == high) | np.isnan(block)).all():
@@ -257,7 +278,11 @@ def has_two_values(X: NDArray[Any], low: float, high: float) -> bool:
 
 
 def infer_images(
-    X: NDArray[Any], missing: NDArray[np.bool_] | None, names: Sequence[str], kinds: Kinds
+    X: NDArray[Any],
+    missing: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    kinds: Kinds,
+    whole: Whole | None = None,
 ) -> ColumnArrays:
     """Columns of images that were flattened to (n, pixels): one kind for all pixels.
 
@@ -269,10 +294,10 @@ def infer_images(
     if kinds is not None and not isinstance(kinds, str):
         raise ValueError("kinds names single pixels, but images have one kind for all: give kinds='continuous', say.")
     if kinds is None:
-        low, high = value_range(X)
-        binary = X.dtype.kind == "b" or (low < high and has_two_values(X, low, high))
+        low, high = value_range(X, whole)
+        binary = X.dtype.kind == "b" or (low < high and has_two_values(X, low, high, whole))
         kinds = "binary" if binary else "continuous" if low < 0 else "proportion"
-    return infer_array(X, missing, names, kinds)
+    return infer_array(X, missing, names, kinds, whole)
 
 
 def _arrays(
@@ -282,8 +307,11 @@ def _arrays(
     kinds: NDArray[np.object_],
     coding: Coding,
     ranges: tuple[NDArray[np.float64], NDArray[np.float64]],
+    whole: Whole | None = None,
 ) -> ColumnArrays:
     n_columns = len(names)
     some_missing = np.zeros(n_columns, dtype=bool) if missing is None else np.asarray(missing.any(axis=0))
+    if whole is not None:
+        some_missing = whole.missing
     dtypes = repeated(str(X.dtype), n_columns)
     return ColumnArrays(names, kinds, coding.levels, coding.loc, coding.scale, dtypes, some_missing, *ranges)

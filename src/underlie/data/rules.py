@@ -178,8 +178,10 @@ def _refuse_kind(block: NumericBlock, j: int, kind: str, contradicts: Contradict
     with np.errstate(invalid="ignore"):
         bad = contradicts(column) & ~np.isnan(column)
     row = int(np.argmax(bad))
+    # Of a source, rows were read that are not in the sample.
+    found = f"row {row} holds {column[row]:.6g}" if bad.any() else "not all of its rows are"
     raise ValueError(
-        f"column {block.names[j]!r} of X is said to be {kind}, but row {row} holds {column[row]:.6g}: "
+        f"column {block.names[j]!r} of X is said to be {kind}, but {found}: "
         f"{_DEMANDS[kind]}. Correct the cell, or choose another kind for this column."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,32 @@ class ColumnStatistics:
         scale = np.where(self.constant, 1.0, np.maximum(self.sd, tiny))
         return np.where(self.constant, self.low, self.mean), scale
 
+    def __add__(self, other: ColumnStatistics) -> Self:
+        """Statistics of the rows of both (Chan, Golub and LeVeque 1983); a column may be unobserved in one of them."""
+        observed = self.observed + other.observed
+        share = other.observed / np.maximum(observed, 1)
+        mine, theirs = self.observed > 0, other.observed > 0
+        apart = np.where(mine & theirs, other.mean - self.mean, 0.0)
+        parts = np.stack([np.where(mine, self.sd, 0.0), np.where(theirs, other.sd, 0.0), np.abs(apart)])
+        unit = np.maximum(parts.max(axis=0), np.finfo(np.float64).tiny)  # squares of large values would overflow
+        weights = np.stack([np.where(theirs, 1 - share, 1.0), np.where(mine, share, 1.0), share * (1 - share)])
+        low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
+        mean = np.where(mine, self.mean + share * apart, other.mean)
+        return type(self)(
+            observed,
+            low,
+            high,
+            np.clip(mean, low, high),
+            unit * np.sqrt((weights * (parts / unit) ** 2).sum(axis=0)),
+            self.integer & other.integer,
+            self.within(low, high) & other.within(low, high) & (low < high),
+        )
+
+    def within(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the observed values of a column are only these two."""
+        ends = ((self.low == low) | (self.low == high)) & ((self.high == low) | (self.high == high))
+        return np.asarray((self.observed == 0) | (ends & (self.two_valued | self.constant)))
+
 
 def column_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
     """Compute :class:`ColumnStatistics` of a real (n, C) array; NaN is missing, no value is infinite.
@@ -85,6 +112,19 @@ def column_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
     variance = np.maximum(second / observed - shift**2, 0.0)
     mean = np.clip((centre + shift) * unit, low, high)
     return ColumnStatistics(observed, low, high, mean, np.sqrt(variance) * unit, integer, two_valued)
+
+
+def value_statistics(X: NDArray[np.generic]) -> ColumnStatistics:
+    """As :func:`column_statistics` in one pass, with 0 for means and 1 for standard deviations, which are not found."""
+    low, high, observed, integer = _extremes(X)
+    two_valued = low < high
+    for rows in row_blocks(*X.shape):
+        if not two_valued.any():
+            break
+        block = X[rows]
+        two_valued &= ((block == low) | (block == high) | (block != block)).all(axis=0)
+    centre = np.clip(0.0, low, np.maximum(low, high))
+    return ColumnStatistics(observed, low, high, centre, np.ones_like(low), integer, two_valued)
 
 
 def skewness(X: NDArray[np.float64], statistics: ColumnStatistics) -> NDArray[np.float64]:
