@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self, final
@@ -219,10 +218,6 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         A = self.encoder_.numeric(X)
         return MatrixTable(A), largest_values(A, self.encoder_), column_scale(A)
 
-    def _of_rows(self, X: Any, answer: Callable[[Floats], Floats]) -> Floats:
-        """What a function of numeric rows gives, of a row source part by part."""
-        return np.concatenate([answer(A) for A in self.encoder_.numeric_parts(X)])
-
     def _set_model(self, gaussian: ScaledGaussian) -> None:
         self._gaussian = gaussian
         self.model_, self.scale_ = gaussian.model, gaussian.scale
@@ -252,7 +247,8 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         ndarray of shape (n, M)
             Zero, the mean of the prior, for a row without observed cells.
         """
-        return self._of_rows(X, self._fitted().posterior_mean)
+        gaussian = self._fitted()
+        return np.concatenate([gaussian.posterior_mean(A) for A in self.encoder_.numeric_parts(X)])
 
     def posterior(self, X: Any) -> Posterior:
         """Distribution of z given what is observed in each row: N(mean, covariance), exactly.
@@ -371,7 +367,12 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             If X does not have the columns of ``fit``, or a value is so far out that its log-density overflows.
         """
         gaussian = self._fitted()
-        return self._of_rows(X, lambda A: checked_densities(gaussian.log_density(A), A, self.encoder_))
+        parts: list[Floats] = []
+        first = 0
+        for A in self.encoder_.numeric_parts(X):
+            parts.append(checked_densities(gaussian.log_density(A), A, self.encoder_, first))
+            first += len(A)
+        return np.concatenate(parts)
 
     def anomaly_score(self, X: Any) -> Floats:
         """How surprising each row is: minus its log-density. Higher is more anomalous.

@@ -84,14 +84,17 @@ class ScaledGaussian:
         return self.model.covariance() * np.outer(self.scale, self.scale)
 
 
-def checked_densities(log_densities: Floats, A: Floats, encoder: Encoder) -> Floats:
-    """Log-densities, (n,) or (n, K), that are all finite; ValueError naming the cell that is too far out where not."""
+def checked_densities(log_densities: Floats, A: Floats, encoder: Encoder, first: int = 0) -> Floats:
+    """Log-densities, (n,) or (n, K), that are all finite; ValueError naming the cell that is too far out where not.
+
+    ``first`` is the number of the first of the rows A in the whole table.
+    """
     finite = np.isfinite(log_densities).reshape(len(A), -1).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))
         column = int(np.nanargmax(np.abs(A[row])))
         raise ValueError(
-            f"column {encoder.numeric_names[column]!r} of X, row {row}, holds {A[row, column]:.6g}, so far from what "
+            f"column {encoder.numeric_names[column]!r} of X, row {first + row}, holds {A[row, column]:.6g}, so far from what "
             "was seen at fit that its log-density overflows. Check the units of this cell."
         )
     return log_densities

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +87,10 @@ def drawn_gaps(
     for _ in range(n_bootstrap):
         values = view.sample(size, integer_seed(rng))
         if missing is not None:
-            rows = rng.choice(len(missing), size, replace=False) if size < n else slice(None)
-            values = np.where(missing[rows], np.nan, values)
+            chosen: Any = slice(None)
+            if len(missing) != size:
+                chosen = rng.choice(len(missing), size, replace=len(missing) < size)
+            values = np.where(missing[chosen], np.nan, values)
         if refit:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)

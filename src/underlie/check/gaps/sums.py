@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from underlie.check.gaps.monomials import monomials, n_monomials, shifted
 from underlie.check.gaps.raw_moments import row_sums
 from underlie.check.matrices import numeric_matrix
+from underlie.data import RowSource, as_source
+from underlie.data.sources import blocks, is_source
 from underlie.data.tables import library_of, read_table
 from underlie.datasets.stored import read_member
 
@@ -63,14 +65,15 @@ class MomentSums:
 
         Parameters
         ----------
-        X : table or array (n, P)
-            Numeric columns; NaN where a cell is missing.
+        X : table, array (n, P) or row source
+            Numeric columns; NaN where a cell is missing. A row source is read in parts.
         order : {1, 2, 3, 4}
             Highest moment.
         model : fitted model, optional
             Reads X as the model does: needed for columns that are not numbers.
         reference : array (P,), optional
-            The means of these rows by default. Sums with missing cells add only if they have the same reference.
+            The means of these rows by default, of a row source those of the first part. Sums with missing cells add
+            only if they have the same reference.
 
         Raises
         ------
@@ -79,6 +82,8 @@ class MomentSums:
         """
         if order not in range(1, _HIGHEST_ORDER + 1):
             raise ValueError(f"order={order!r} is not supported; use 1, 2, 3 or 4")
+        if is_source(X):
+            return cls._of_source(as_source(X), order, model, reference)
         names, values = _numeric(X, model)
         if n_monomials(len(names), order) > _MOST_ENTRIES:
             raise ValueError(
@@ -95,6 +100,17 @@ class MomentSums:
             if point.shape != (len(names),) or not np.isfinite(point).all():
                 raise ValueError(f"reference must be {len(names)} finite numbers, one per column")
         return cls.of_rows(values, point, order, names)
+
+    @classmethod
+    def _of_source(cls, source: RowSource, order: int, model: Any, reference: Any) -> Self:
+        total: Self | None = None
+        for part in blocks(source):
+            about = reference if total is None else total.reference
+            found = cls.of(part, order, model=model, reference=about)
+            total = found if total is None else total + found
+        if total is None:
+            raise ValueError("X has no rows")
+        return total
 
     @classmethod
     def of_rows(cls, values: Array, reference: Array, order: int, names: tuple[str, ...]) -> Self:
