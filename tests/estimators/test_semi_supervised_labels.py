@@ -137,7 +137,7 @@ def test_what_is_kept_is_what_was_learned() -> None:
         (pd.DataFrame({"u": TEXT, "v": [None] * N}), "no row has a label in 'v'"),
         (some([0] * N, -1), "only one class, 0.*-1 marks rows without a label"),
         (np.where(GROUP == 0, -1, 1), "only one class, 1.*-1 marks rows without a label"),
-        (["a"] * N, "only one class, 'a': there is nothing to tell apart.$"),
+        (["a"] * N, r"only one class, 'a': there is nothing to tell apart\. Give labels of at least two\.$"),
         (np.where(GROUP == 0, np.inf, 1.5), "label inf of 'y', row 0"),
         (np.where(GROUP == 0, np.inf, 1.0), "label inf of 'y', row 0"),
         (some(TEXT, -1), r"different types, 'a' and -1 \(row 6\)"),

@@ -239,7 +239,10 @@ def _fit_column(name: str, column: Array, classes: Sequence[Any] | None) -> Targ
     if len(known) < 2:
         marked = bool((_there(column) & ~seen).any())
         also = f" ({UNLABELLED} marks rows without a label: call a class otherwise)" if marked else ""
-        raise ValueError(f"{name!r} has only one class, {plain(known[0])!r}: there is nothing to tell apart{also}.")
+        raise ValueError(
+            f"{name!r} has only one class, {plain(known[0])!r}: there is nothing to tell apart{also}. Give labels of "
+            "at least two."
+        )
     if suspect := [text for text in known.tolist() if text in _PROBABLY_MISSING]:
         warn(
             f"the text {suspect[0]!r} in {name!r} is taken as a class; mark rows without a label None or NaN, in a "
