@@ -247,8 +247,8 @@ def _some_chunks(source: RowSource, n_rows: int, rng: np.random.Generator) -> ND
     return np.concatenate([np.arange(starts[i], starts[i + 1]) for i in order[: max(most, enough)]])
 
 
-def blocks(source: RowSource, block_bytes: int = _BLOCK_BYTES) -> Iterator[NDArray[Any]]:
-    """All rows in order, about 64 MiB at a time if they are held as float64."""
+def blocks(source: RowSource, block_bytes: int = 2**24) -> Iterator[NDArray[Any]]:
+    """All rows in order, about 16 MiB at a time if they are held as float64."""
     step = max(1, block_bytes // max(1, 8 * math.prod(source.shape[1:])))
     for start in range(0, len(source), step):
         yield source[start : min(start + step, len(source))]

@@ -15,7 +15,7 @@ from underlie.data import as_source
 from underlie.data.sources import is_source
 
 Array = NDArray[np.float64]
-_CELLS_AT_ONCE = 2**23
+_CELLS_AT_ONCE = 2**21
 _CELLS_KEPT = 2**26
 
 
