@@ -1,22 +1,28 @@
-"""How the benchmarks measure: variants take turns, ratios are paired within a turn, results are kept with their machine.
+"""How the benchmarks measure: variants take turns, ratios are paired within a turn, results name their machine.
 
 Every study of `docs/performance` is a script beside this one that calls `turns` and `keep`. A result is a file
-``benchmarks/results/STUDY.json``; ``docs/make_performance.py`` makes the page of them.
+``benchmarks/results/STUDY.json``; ``docs/make_performance.py`` makes the page of them. It takes a row for ours if its
+name begins with "underlie", and marks every other row of the table whose ratio is smaller than that of the first of
+ours: so a table should hold one comparison, and the default setting before others. A table of our rows alone names the
+peer that they are relative to as its ``reference``; rows above 1 are marked there.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -25,6 +31,17 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 Job = Callable[[], object]
+
+
+class Cost(NamedTuple):
+    """What a call took in a process of its own."""
+
+    seconds: float
+    """Processor time of the call."""
+    peak: float
+    """Largest resident memory of the process during the call, MiB: libraries and the call's input included."""
+    before: float
+    """Resident memory when the call began, MiB."""
 
 
 def turns(jobs: Mapping[str, Job], rounds: int, *, wall: bool = False) -> dict[str, list[float]]:
@@ -58,6 +75,58 @@ def ratios(seconds: Mapping[str, Sequence[float]], reference: str) -> dict[str, 
     return found
 
 
+def in_child(prepare: Callable[..., Job], *arguments: object) -> Cost:
+    """Cost of a job in a fresh process, where neither other jobs' memory nor their warm caches count.
+
+    Parameters
+    ----------
+    prepare : function at the top of a module
+        Called in the process with the arguments; it makes the input and returns the job, which alone is measured.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_cost, prepare, arguments).result()
+
+
+def _cost(prepare: Callable[..., Job], arguments: tuple[object, ...]) -> Cost:
+    torch.set_num_threads(1)
+    job = prepare(*arguments)
+    _forget_peak()
+    before, begun = _peak(), time.process_time()
+    job()
+    return Cost(time.process_time() - begun, _peak(), before)
+
+
+def _forget_peak() -> None:
+    """Let the peak begin again at what is resident now, where the system can; a fresh process inherits its parent's."""
+    resets = Path("/proc/self/clear_refs")
+    if resets.exists():
+        resets.write_text("5")
+
+
+def _peak() -> float:
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those of the packages that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def absent(packages: Sequence[str]) -> str:
+    """A sentence for a table's note on packages that took no part, or nothing."""
+    there = versions(packages)
+    missing = [name for name in packages if name not in there]
+    return f" Not installed here, and left out: {', '.join(missing)}." if missing else ""
+
+
 def row(name: str, found: Mapping[str, float], **more: object) -> dict[str, Any]:
     """One line of a table."""
     return {"variant": name, **found, **more}
@@ -71,9 +140,9 @@ def keep(study: str, tables: Sequence[Mapping[str, Any]], packages: Sequence[str
     study : str
         Name of the file.
     tables : sequence of mappings
-        Each with ``title``, ``note`` and ``rows``, a list of mappings of the same keys.
+        Each with ``title``, ``note`` and ``rows``, a list of mappings of the same keys; see above for ``reference``.
     packages : sequence of str
-        Peers whose versions matter.
+        Peers whose versions matter, as the package index calls them; those not installed are passed over.
     """
     for table in tables:
         print(f"\n{table['title']}")
@@ -86,7 +155,7 @@ def keep(study: str, tables: Sequence[Mapping[str, Any]], packages: Sequence[str
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "machine": machine(),
-        "versions": {name: metadata.version(name) for name in ("torch", "numpy", "scikit-learn", *packages)},
+        "versions": versions(("torch", "numpy", "scikit-learn", *packages)),
         "tables": list(tables),
     }
     path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,24 +1,47 @@
-"""Probabilistic PCA of 20,000 x 100 cells, 20 % missing, against a plain NumPy EM; complete data against scikit-learn.
+"""Probabilistic PCA with missing cells against other programs, and of complete data against scikit-learn.
 
-    python benchmarks/ppca_missing.py [--repeats 5]
+Missing cells: tables of rank 10 plus noise with 20 % of the cells missing, and five real tables with half of them
+missing (Mattei and Frellsen 2019: columns standardised on the complete data, cells missing completely at random).
+Every program has its defaults and the same rank: 10, or on a real table that of the smallest BIC. The gap is the
+distance of the mean observed-data log-likelihood per row to its maximum, from a fit to 1e-10. Complete data: the
+closed form against scikit-learn's PCA with its default solver.
 
-One thread, CPU time, runs of the two sides interleaved, medians; the spread of repeated runs of the same code is the
-noise of the machine. The gap is the distance of the mean log-likelihood per row to its maximum, from a fit to 1e-10.
+One thread, processor time, programs take turns.
+
+    [UNDERLIE_DATA=folder] python benchmarks/ppca_missing.py [--rounds 3]
+
+The real tables are imputation/{banknote,breast,concrete,wine_red,yeast}.parquet of that folder; without it they are
+left out. ppca-py and rustypca take part where they are installed: ``pip install 'underlie[benchmarks]'``.
+
+Reference
+---------
+Mattei, P.-A. and Frellsen, J. (2019). MIWAE: deep generative modelling and imputation of incomplete data sets. ICML.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import os
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import measured
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from ppca_imputation import TABLES, holed
+from ppca_peers import iterative_imputer, plain_em, ppca_py, rustypca
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em
+from underlie.models.ppca import LinearGaussian, fit_closed_form, fit_em, select_rank
 
-N_ROWS, N_COLUMNS, RANK, MISSING = 20_000, 100, 10, 0.2
+Array = NDArray[np.float64]
+N_ROWS, N_COLUMNS, RANK, MISSING = 5000, 100, 10, 0.2
+#: Rows and columns of the part of the table that also a chain of regressions can fill in within seconds.
+SMALL = 2000, 50
 SHAPES = [
     (20_000, 100, 2),
     (20_000, 100, 10),
@@ -29,118 +52,146 @@ SHAPES = [
     (1000, 1000, 100),
     (1797, 64, 2),
 ]
+PEERS = ("ppca-py", "rustypca")
+GAUSSIANS: dict[str, Callable[[Array, int], LinearGaussian]] = {
+    "underlie": lambda table, rank: fit_em(table, rank).model,
+    "plain NumPy EM": plain_em,
+    "ppca-py": ppca_py,
+    "rustypca": rustypca,
+}
+CHAIN = "scikit-learn IterativeImputer"
+NOTE = (
+    "Processor time of a fit and of filling in the table, relative to underlie in the same round. gap: nats per row "
+    "that the observed-data log-likelihood stays below its maximum. rmse: of the cells filled in. The four EM "
+    "programs are filled in from their parameters by the same exact formula. "
+)
 
 
-def simulate(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def simulate(n_rows: int = N_ROWS, n_columns: int = N_COLUMNS, seed: int = 0) -> tuple[Array, Array]:
     """A table of rank 10 plus noise of variance 1 (eigenvalues 26 to 3.25), complete and with missing cells."""
     rng = np.random.default_rng(seed)
-    axes = np.linalg.qr(rng.standard_normal((N_COLUMNS, RANK)))[0]
-    mean = 2 * rng.standard_normal(N_COLUMNS)
-    latent = rng.standard_normal((N_ROWS, RANK)) * np.linspace(5, 1.5, RANK)
-    complete = latent @ axes.T + mean + rng.standard_normal((N_ROWS, N_COLUMNS))
+    axes = np.linalg.qr(rng.standard_normal((n_columns, RANK)))[0]
+    mean = 2 * rng.standard_normal(n_columns)
+    latent = rng.standard_normal((n_rows, RANK)) * np.linspace(5, 1.5, RANK)
+    complete = latent @ axes.T + mean + rng.standard_normal((n_rows, n_columns))
     gone = rng.random(complete.shape) < MISSING
     gone[gone.all(axis=1), 0] = False
     return complete, np.where(gone, np.nan, complete)
 
 
-def plain_em(table: np.ndarray, rank: int, tol: float = 1e-6) -> LinearGaussian:
-    """Textbook EM, vectorised over rows: pairwise start, mean updated with the loadings, stops on the relative step."""
-    seen = ~np.isnan(table)
-    mask = seen.astype(float)
-    filled = np.where(seen, table, 0.0)
-    mean = filled.sum(axis=0) / mask.sum(axis=0)
-    centred = np.where(seen, table - mean, 0.0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / (mask.T @ mask))
-    noise = values[:-rank].mean()
-    loadings = vectors[:, -rank:] * np.sqrt(values[-rank:] - noise)
-    previous = -np.inf
-    while True:
-        outer = (loadings[:, :, None] * loadings[:, None, :]).reshape(len(loadings), -1)
-        precision = (mask @ outer).reshape(-1, rank, rank) / noise + np.eye(rank)
-        centred = filled - mask * mean
-        projected = centred @ loadings / noise
-        spread = np.linalg.inv(precision)
-        latent = (spread @ projected[:, :, None])[:, :, 0]
-        log_det = np.linalg.slogdet(precision)[1] + mask.sum(axis=1) * np.log(2 * np.pi * noise)
-        quadratic = (centred**2).sum(axis=1) / noise - (projected * latent).sum(axis=1)
-        likelihood = -0.5 * (log_det + quadratic).mean()
-        if likelihood - previous < tol * abs(previous):
-            return LinearGaussian(mean, loadings, noise)
-        previous = likelihood
-        second = np.empty((len(table), rank + 1, rank + 1))
-        second[:, :-1, :-1] = spread + latent[:, :, None] * latent[:, None, :]
-        second[:, -1, :-1] = second[:, :-1, -1] = latent
-        second[:, -1, -1] = 1.0
-        gram = (mask.T @ second.reshape(len(table), -1)).reshape(-1, rank + 1, rank + 1)
-        cross = np.column_stack([filled.T @ latent, filled.sum(axis=0)])
-        coefficients = np.linalg.solve(gram, cross[:, :, None])[:, :, 0]
-        noise = ((filled**2).sum() - (coefficients * cross).sum()) / mask.sum()
-        loadings, mean = coefficients[:, :-1], coefficients[:, -1]
+def compare(complete: Array, table: Array, rank: int, rounds: int, *, chain: bool) -> list[dict[str, Any]]:
+    """One line for each program, with its time relative to underlie's, its gap and its error."""
+    there = measured.versions(PEERS)
+    filled: dict[str, tuple[Array, LinearGaussian | None]] = {}
 
+    def gaussian(name: str) -> None:
+        model = GAUSSIANS[name](table, rank)
+        filled[name] = model.impute(table), model
 
-def cpu_seconds(job: Callable[[], object]) -> float:
-    start = time.process_time()
-    job()
-    return time.process_time() - start
+    def chained() -> None:
+        filled[CHAIN] = iterative_imputer(table), None
 
-
-def interleaved(
-    first: Callable[[], object], second: Callable[[], object], repeats: int
-) -> tuple[np.ndarray, np.ndarray]:
-    times = np.array([(cpu_seconds(first), cpu_seconds(second)) for _ in range(repeats)])
-    return times[:, 0], times[:, 1]
-
-
-def missing_cells(repeats: int) -> None:
-    complete, table = simulate()
-    gone = np.isnan(table)
-    best = fit_em(table, RANK, tol=1e-10, max_iter=5000).log_likelihood[-1]
-    print(f"{N_ROWS} x {N_COLUMNS}, rank {RANK}, {MISSING:.0%} missing; maximum {best:.8f} nats per row")
-    sides: dict[str, Callable[[], LinearGaussian]] = {
-        "underlie": lambda: fit_em(table, RANK).model,
-        "plain NumPy EM": lambda: plain_em(table, RANK),
+    jobs: dict[str, measured.Job] = {
+        name: (lambda name=name: gaussian(name)) for name in GAUSSIANS if name not in PEERS or name in there
     }
-    times = interleaved(*sides.values(), repeats)
-    for (name, fit), seconds in zip(sides.items(), times, strict=True):
-        model = fit()
-        gap = best - model.log_density(table).mean()
-        error = np.sqrt(np.mean((model.impute(table)[gone] - complete[gone]) ** 2))
-        spread = np.ptp(seconds) / np.median(seconds)
-        print(f"  {name:15s} {np.median(seconds):6.3f} s (range {spread:.0%})   gap {gap:.1e}   RMSE {error:.4f}")
-    print(f"  time ratio {np.median(times[0]) / np.median(times[1]):.2f}")
+    if chain:
+        jobs[CHAIN] = chained
+    seconds = measured.turns(jobs, rounds)
+    best = fit_em(table, rank, tol=1e-10, max_iter=20_000).log_likelihood[-1]
+    gone = np.isnan(table)
+    lines = []
+    for name, found in measured.ratios(seconds, "underlie").items():
+        answer, model = filled[name]
+        gap = None if model is None else float(best - model.log_density(table).mean())
+        rmse = float(np.sqrt(np.mean((answer[gone] - complete[gone]) ** 2)))
+        lines.append(measured.row(name, found, gap=gap, rmse=rmse))
+    return lines
 
 
-def closed_form(repeats: int) -> None:
-    print("complete data: closed form against sklearn.decomposition.PCA with its default solver")
+def missing_cells(rounds: int) -> list[dict[str, Any]]:
+    """Two simulated tables."""
+    tables = []
+    for n_rows, n_columns in ((N_ROWS, N_COLUMNS), SMALL):
+        complete, table = simulate(n_rows, n_columns)
+        chain = (n_rows, n_columns) == SMALL
+        without = "" if chain else "IterativeImputer, which would take minutes, is left out."
+        tables.append(
+            {
+                "title": f"{n_rows:,} x {n_columns} cells, {MISSING:.0%} missing, rank {RANK}",
+                "note": NOTE + without + measured.absent(PEERS),
+                "rows": compare(complete, table, RANK, rounds, chain=chain),
+            }
+        )
+    return tables
+
+
+def real_tables(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Five tables with half of their cells missing."""
+    tables = []
+    for name in TABLES:
+        complete = pd.read_parquet(folder / f"{name}.parquet").to_numpy(dtype=float)
+        complete = (complete - complete.mean(axis=0)) / complete.std(axis=0)
+        table = holed(complete, 0)
+        rank = max(1, select_rank(table).n_components)
+        n_rows, n_columns = table.shape
+        tables.append(
+            {
+                "title": f"{name}: {n_rows:,} x {n_columns} cells, half of them missing, rank {rank}",
+                "note": NOTE + measured.absent(PEERS),
+                "rows": compare(complete, table, rank, rounds, chain=True),
+            }
+        )
+    return tables
+
+
+def closed_form(rounds: int) -> list[dict[str, Any]]:
+    """Complete data of several shapes, with ten strong directions and without."""
+    tables = []
     for signal in (True, False):
-        print("  rank 10 plus noise" if signal else "  noise only (no eigenvalue stands out)")
+        lines = []
         for n, n_columns, rank in SHAPES:
             rng = np.random.default_rng(0)
             table = rng.standard_normal((n, n_columns)) * np.linspace(2, 1, n_columns)
             if signal:
                 table += rng.standard_normal((n, 10)) @ rng.standard_normal((10, n_columns))
-            ours, theirs = interleaved(
-                lambda table=table, rank=rank: fit_closed_form(table, rank),
-                lambda table=table, rank=rank: PCA(rank, random_state=0).fit(table),
-                repeats,
-            )
-            reference = PCA(rank, random_state=0).fit(table)
-            model = fit_closed_form(table, rank)
-            eigenvalues = ((model.loadings**2).sum(axis=0) + model.noise_variance) * n / (n - 1)
-            difference = np.abs(reference.explained_variance_ / eigenvalues - 1).max()
-            print(
-                f"    {n:6d} x {n_columns:4d}, {rank:3d} components   {np.median(ours) * 1e3:7.1f} ms   "
-                f"ratio {np.median(ours) / np.median(theirs):.2f}   {reference._fit_svd_solver:15s} "
-                f"its eigenvalues differ by {difference:.0e}"
-            )
+            lines.append(_beside_sklearn(table, rank, rounds))
+        what = "ten directions and noise" if signal else "noise alone, no eigenvalue of which stands out"
+        note = (
+            "Processor time of underlie's closed form relative to sklearn.decomposition.PCA with its default solver "
+            "in the same round, and the largest relative error of the eigenvalues that PCA reports."
+        )
+        tables.append({"title": f"Complete data: {what}", "note": note, "reference": "PCA", "rows": lines})
+    return tables
+
+
+def _beside_sklearn(table: Array, rank: int, rounds: int) -> dict[str, Any]:
+    seconds = measured.turns(
+        {
+            "underlie": lambda: fit_closed_form(table, rank),
+            "PCA": lambda: PCA(rank, random_state=0).fit(table),
+        },
+        rounds,
+    )
+    n, n_columns = table.shape
+    reference, model = PCA(rank, random_state=0).fit(table), fit_closed_form(table, rank)
+    eigenvalues = ((model.loadings**2).sum(axis=0) + model.noise_variance) * n / (n - 1)
+    return measured.row(
+        f"underlie, {n:,} x {n_columns:,}, {rank} components",
+        measured.ratios(seconds, "PCA")["underlie"],
+        solver_of_PCA=reference._fit_svd_solver,
+        error_of_PCA=float(np.abs(reference.explained_variance_ / eigenvalues - 1).max()),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    missing_cells(repeats)
-    closed_form(repeats)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    warnings.simplefilter("ignore")  # chained regressions that stop early
+    tables = missing_cells(rounds)
+    if folder := os.environ.get("UNDERLIE_DATA"):
+        tables += real_tables(Path(folder) / "imputation", rounds)
+    measured.keep("ppca_missing", tables + closed_form(rounds), PEERS)
 
 
 if __name__ == "__main__":
