@@ -125,6 +125,7 @@ import json, resource, sys, warnings
 import numpy as np
 import underlie as ul
 from underlie.check.gaps import rows
+from underlie.data import sources
 from underlie.estimators import feeding
 
 def peak():
@@ -136,7 +137,7 @@ rng = np.random.default_rng(0)
 small = rng.integers(0, 256, (300, 16, 16), dtype=np.uint8)
 ul.VAE(1, hidden=(4,), max_epochs=1, verbose=False).fit(small)
 ul.mega(ul.ProbabilisticPCA(1).fit(small[:, 0]), small[:, 0], order=1, n_bootstrap=0)
-feeding._RESIDENT_BYTES, rows._CELLS_KEPT = 0, 2**22
+feeding._RESIDENT_BYTES, rows._CELLS_KEPT, sources._SMALL = 0, 2**22, 0
 before = peak()
 images, table = (np.load(path, mmap_mode="r") for path in sys.argv[1:])
 ppca = ul.ProbabilisticPCA(1).fit(table)
