@@ -28,6 +28,10 @@ import underlie as ul
 Array = NDArray[np.float64]
 ROWS, COLUMNS, RANK, EPOCHS, BATCH = 1000, 20, 5, 2, 256
 HOLED = "ProbabilisticPCA, 10 % missing"
+#: From these sizes on, one fit has to do.
+ONCE = {"rows": 10**6, "columns": 10**5, "replicates": 10**3}
+#: MiB below which what a fit adds depends more on the allocator than on the fit.
+LEAST = 8.0
 #: What grows -> name of the fit -> its sizes.
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     "rows": {
@@ -86,9 +90,9 @@ def growth(grows: str, name: str, rounds: int) -> dict[str, Any]:
     costs: dict[int, list[Cost]] = {size: [] for size in sizes}
     for turn in range(rounds):
         for size in sizes:
-            if size < 10**6 or turn == 0:
+            if turn == 0 or size < ONCE[grows]:
                 costs[size].append(measured.in_child(fit_job, grows, name, size))
-    return {"title": f"{name}: {grows}", "note": _note(grows), "rows": lines(grows, costs)}
+    return {"title": f"{name}: {grows}", "note": _note(grows), "rows": _lines(grows, costs)}
 
 
 def _note(grows: str) -> str:
@@ -99,31 +103,34 @@ def _note(grows: str) -> str:
     }
     return (
         f"{fixed[grows]}. Time and extra memory relative to the smallest size; exponents against the size before. "
-        "Sizes of a million or more are fitted once."
+        f"From {ONCE[grows]:,} {grows} on one fit has to do. An exponent of memory is given from {LEAST:.0f} MiB on."
     )
 
 
-def lines(grows: str, costs: dict[int, list[Cost]]) -> list[dict[str, Any]]:
+def _lines(grows: str, costs: dict[int, list[Cost]]) -> list[dict[str, Any]]:
     """Of a table, from the costs of each size."""
     seconds = {size: statistics.median(c.seconds for c in each) for size, each in costs.items()}
-    extra = {size: max(statistics.median(c.peak - c.before for c in each), 1.0) for size, each in costs.items()}
-    smallest, before, found = next(iter(costs)), None, []
-    for size, each in costs.items():
-        step = None if before is None else math.log(size / before)
-        found.append(
-            {
-                "variant": f"{size:,} {grows if size > 1 else grows[:-1]}",
-                "ratio": seconds[size] / seconds[smallest],
-                "low": min(c.seconds for c in each) / seconds[smallest],
-                "high": max(c.seconds for c in each) / seconds[smallest],
-                "time_exponent": None if step is None else math.log(seconds[size] / seconds[before]) / step,
-                "peak_MiB": statistics.median(c.peak for c in each),
-                "extra_MiB": extra[size],
-                "extra_exponent": None if step is None else math.log(extra[size] / extra[before]) / step,
-            }
-        )
-        before = size
-    return found
+    extra = {size: statistics.median(c.peak - c.before for c in each) for size, each in costs.items()}
+    smallest = next(iter(costs))
+    return [
+        {
+            "variant": f"{size:,} {grows if size > 1 else grows[:-1]}",
+            "ratio": seconds[size] / seconds[smallest],
+            "low": min(c.seconds for c in each) / seconds[smallest],
+            "high": max(c.seconds for c in each) / seconds[smallest],
+            "time_exponent": _exponent(seconds, before, size),
+            "peak_MiB": statistics.median(c.peak for c in each),
+            "extra_MiB": extra[size],
+            "extra_exponent": _exponent(extra, before, size, least=LEAST),
+        }
+        for before, (size, each) in zip([None, *costs], costs.items(), strict=False)
+    ]
+
+
+def _exponent(of: dict[int, float], before: int | None, size: int, least: float = 0.0) -> float | None:
+    if before is None or of[before] <= least:
+        return None
+    return math.log(of[size] / of[before]) / math.log(size / before)
 
 
 def main() -> None:

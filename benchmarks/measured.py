@@ -29,6 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+#: What processes of their own have imported when they begin.
+PRELOADED = ["torch", "sklearn.base", "underlie.estimators.vae", "underlie.estimators.ppca", "underlie.check.mega"]
 
 Job = Callable[[], object]
 
@@ -76,14 +78,15 @@ def ratios(seconds: Mapping[str, Sequence[float]], reference: str) -> dict[str, 
 
 
 def in_child(prepare: Callable[..., Job], *arguments: object) -> Cost:
-    """Cost of a job in a fresh process, where neither other jobs' memory nor their warm caches count.
+    """Cost of a job in a process that has imported the libraries and done nothing else.
 
     Parameters
     ----------
     prepare : function at the top of a module
         Called in the process with the arguments; it makes the input and returns the job, which alone is measured.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_cost, prepare, arguments).result()
 
@@ -98,13 +101,17 @@ def _cost(prepare: Callable[..., Job], arguments: tuple[object, ...]) -> Cost:
 
 
 def _forget_peak() -> None:
-    """Let the peak begin again at what is resident now, where the system can; a fresh process inherits its parent's."""
+    """Let the peak begin again at what is resident now, where the system can."""
     resets = Path("/proc/self/clear_refs")
     if resets.exists():
         resets.write_text("5")
 
 
 def _peak() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # not `ru_maxrss`, which a process that was started inherits from the one that started it
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Sequence[str], float | None]] = {
     "underlie --help": (("-m", "underlie", "--help"), 0.5),
     "from underlie import VAE": (("-c", "from underlie import VAE"), None),
     "import torch": (("-c", "import torch"), None),
+    "import torch, sklearn.base": (("-c", "import torch, sklearn.base"), None),
 }
 
 

@@ -19,8 +19,8 @@ RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md
 STUDIES = {
     "startup": (
         "Starting",
-        "Importing the package costs little, as what a model needs is imported when it is first used; nearly all of "
-        "the first use is PyTorch's own import.",
+        "Importing the package costs little, as what a model needs is imported when it is first used; that first use "
+        "is for the most part the import of PyTorch and scikit-learn.",
     ),
     "single_fits": (
         "One variational autoencoder",
