@@ -57,7 +57,7 @@ def main() -> None:
         "the system's cache of files. What a command or a model needs is imported when it is first used."
     )
     rows = [_row(name, times, COMMANDS[name][1]) for name, times in found.items()]
-    measured.keep("startup", [{"title": "Starting", "note": note, "rows": rows}], ["typer", "rich"])
+    measured.keep("startup", [{"title": "Seconds to start and end", "note": note, "rows": rows}], ["typer", "rich"])
 
 
 def _row(name: str, times: list[tuple[float, float]], reach: float | None) -> dict[str, Any]:

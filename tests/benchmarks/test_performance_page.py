@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import operator
+import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,3 +104,14 @@ def test_a_package_that_is_not_there_is_named_and_has_no_version():
     assert "no-such-package-of-any-name" in measured.absent(packages)
     assert "numpy" not in measured.absent(packages)
     assert measured.absent(["numpy"]) == ""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a peak cannot be reset")
+def test_the_peak_of_a_job_is_its_own(monkeypatch):
+    """64 MiB in a process of its own, however much this one and the job's preparation have had before."""
+    monkeypatch.setattr(measured, "PRELOADED", [])
+    large = b"x" * 2**28
+    cost = measured.in_child(partial, operator.mul, b"x", 2**26)
+    del large
+    assert 63 < cost.peak - cost.before < 80
+    assert cost.peak < 2**10
