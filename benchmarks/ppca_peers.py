@@ -21,11 +21,11 @@ def ppca_py(table: Array, rank: int) -> LinearGaussian:
     return LinearGaussian(found["mean"], found["components"].T, float(found["noise_variance"]))
 
 
-def rustypca(table: Array, rank: int) -> LinearGaussian:
-    """rustypca with its defaults; its mean is that of the observed cells, not estimated with the loadings."""
+def rustypca(table: Array, rank: int, **settings: float) -> LinearGaussian:
+    """rustypca, with its defaults but for the settings; its mean is that of the observed cells, not estimated."""
     from rustypca import PPCA
 
-    fitted = PPCA(rank).fit(table)
+    fitted = PPCA(rank, **settings).fit(table)
     return LinearGaussian(fitted.mean_, fitted.components_.T.copy(), float(fitted.noise_variance_))
 
 

@@ -33,7 +33,7 @@ STUDIES = {
     "ppca_missing": (
         "Probabilistic PCA",
         "With cells missing, look at the gap beside the time: a program that stops early is quick, and has not "
-        "reached the maximum of the likelihood.",
+        "reached the maximum of the likelihood. The maximum need not fill in best where the rank is large for the rows.",
     ),
     "survival_speed": (
         "Survival",
