@@ -33,7 +33,8 @@ STUDIES = {
     "ppca_missing": (
         "Probabilistic PCA",
         "With cells missing, look at the gap beside the time: a program that stops early is quick, and has not "
-        "reached the maximum of the likelihood. The maximum need not fill in best where the rank is large for the rows.",
+        "reached the maximum of the likelihood. The maximum need not fill in best where the rank is large for so few "
+        "rows.",
     ),
     "survival_speed": (
         "Survival",
@@ -71,8 +72,8 @@ HEAD = """# Performance
 What the models take in time and memory, beside other programs that do the same. Numbers in a table are ratios where
 two programs are compared: medians over rounds in which all took turns on one machine, the smallest and largest round
 in brackets. Where nothing else is said times are of one thread, on the processor. Every table names its command;
-anyone can run it, and it needs only the packages and data that it names. `pip install 'underlie[benchmarks,peers]'`
-brings the other programs.
+anyone can run it. `pip install 'underlie[benchmarks,peers]'` brings the other programs, each of which is left out where
+it is missing; studies of real data find them in the folder that the variable `UNDERLIE_DATA` names.
 """
 
 
