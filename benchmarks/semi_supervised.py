@@ -1,8 +1,7 @@
-"""Few labels: test error of M2, M1+M2 and the SDGM on MNIST and on scikit-learn's digits, and the time of an epoch.
+"""Few labels: test error of M2, M1+M2 and the SDGM on MNIST and on scikit-learn's digits.
 
     python benchmarks/semi_supervised.py mnist --method m2 --labels 100 --draws 3     (methods: m2, m1m2, sdgm)
     python benchmarks/semi_supervised.py digits --labels 50 --draws 20
-    python benchmarks/semi_supervised.py epoch --rounds 3
 
 MNIST comes from the folder UNDERLIE_DATA or by download. Each draw of labels has as many of each class; all training
 images, labelled or not, take part; the error is that on the 10,000 test images. Options beyond these are passed on to
@@ -14,17 +13,13 @@ from __future__ import annotations
 import argparse
 import ast
 import statistics
-import time
 import warnings
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelSpreading
-from torch import nn
-from torch.nn import functional as F
 
 import underlie as ul
 
@@ -109,88 +104,20 @@ def digits(n_labels: int, n_draws: int, settings: dict[str, Any]) -> None:
     print(f"M2: median {statistics.median(seconds):.1f} s a fit")
 
 
-class NaiveM2(nn.Module):
-    """M2 as one would write it: the networks read x and a one-hot y side by side, once for each class."""
-
-    def __init__(self, hidden: int = 500, n_latent: int = 50, n_classes: int = 10) -> None:
-        super().__init__()
-        self.k = n_classes
-        self.classifier = nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, n_classes))
-        self.encoder = nn.Sequential(nn.Linear(784 + n_classes, hidden), nn.ReLU(), nn.Linear(hidden, 2 * n_latent))
-        self.decoder = nn.Sequential(nn.Linear(n_latent + n_classes, hidden), nn.ReLU(), nn.Linear(hidden, 784))
-
-    def bound(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        mu, log_var = self.encoder(torch.cat([x, y], 1)).chunk(2, 1)
-        z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
-        logits = self.decoder(torch.cat([z, y], 1))
-        fit = -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
-        return fit + 0.5 * (1 + log_var - mu.pow(2) - log_var.exp()).sum(1) - np.log(self.k)
-
-    def unlabelled(self, x: torch.Tensor) -> torch.Tensor:
-        log_q = torch.log_softmax(self.classifier(x), 1)
-        one_hot = torch.eye(self.k)
-        bounds = [self.bound(x, one_hot[k].expand(len(x), -1)) for k in range(self.k)]
-        return (log_q.exp() * (torch.stack(bounds, 1) - log_q)).sum(1)
-
-
-def naive_epoch(x: torch.Tensor, x_l: torch.Tensor, y_l: torch.Tensor) -> None:
-    model = NaiveM2()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    one_hot = F.one_hot(y_l, 10).float()
-    for index in torch.randperm(len(x)).split(200):
-        supervised = model.bound(x_l, one_hot).mean() - 60 * F.cross_entropy(model.classifier(x_l), y_l)
-        loss = -model.unlabelled(x[index]).mean() - supervised
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-
-def epoch(rounds: int, n: int) -> None:
-    """Seconds of one epoch of M2 over n images, ours (in both precisions) and the naive loop's, turn by turn."""
-    train = ul.datasets.fetch_mnist("train")
-    X = train.data[:n] / 255.0
-    y = labelled(train.target[:n], 100, 0)
-    x = torch.as_tensor(X.reshape(n, -1), dtype=torch.float32)
-    x_l, y_l = x[y >= 0], torch.as_tensor(train.target[:n][y >= 0].astype(int))
-
-    def ours(precision: str, epochs: int) -> float:
-        model = ul.SemiSupervisedVAE(
-            **(M2 | {"max_epochs": epochs}), batch_size=200, neighbours=False, precision=precision, random_state=0
-        )
-        begun = time.perf_counter()
-        model.fit(X, y)
-        return time.perf_counter() - begun
-
-    seconds: dict[str, list[float]] = {"naive": [], "float32": [], "bfloat16": []}
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        naive_epoch(x, x_l, y_l)
-        seconds["naive"].append(time.perf_counter() - begun)
-        for precision in ("float32", "bfloat16"):  # two epochs less one: the start is not part of an epoch
-            seconds[precision].append(ours(precision, 2) - ours(precision, 1))
-    for name, values in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(values, seconds["naive"], strict=True))
-        print(f"{name:9s} {statistics.median(values):6.1f} s an epoch of {n:,} images   {ratio:.2f} of the naive loop")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=["mnist", "digits", "epoch"])
+    parser.add_argument("study", choices=["mnist", "digits"])
     parser.add_argument("--method", choices=["m2", "m1m2", "sdgm"], default="m2")
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     settings = {name: ast.literal_eval(value) for name, value in (item.split("=", 1) for item in arguments.set)}
     if arguments.study == "mnist":
         mnist(arguments.method, arguments.labels, arguments.draws, settings)
-    elif arguments.study == "digits":
-        digits(arguments.labels, arguments.draws, settings)
     else:
-        epoch(arguments.rounds, arguments.images)
+        digits(arguments.labels, arguments.draws, settings)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,18 @@ def restore(run: Run, state: State, file: object) -> None:
         If the state is of another training.
     """
     description, numbers = state
-    _check_same(run, description, numbers, file)
+    try:
+        _check_same(run, description, numbers, file)
+        _fill(run, description, numbers)
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            _other(file, f"it lacks what this one needs ({type(error).__name__}: {error})")
+        ) from error
+
+
+def _fill(run: Run, description: dict[str, Any], numbers: dict[str, Tensor]) -> None:
     fill(run.model, {name.removeprefix("model."): t for name, t in numbers.items() if name.startswith("model.")})
     for name, live in _live(run).items():
         live.copy_(numbers[name])

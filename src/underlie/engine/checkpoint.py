@@ -12,7 +12,7 @@ from typing import Any, final
 
 from torch import Tensor
 
-from underlie.engine.sealed import DamagedFile, seal, unseal, write_atomically
+from underlie.engine.sealed import DamagedFile, read_sealed, seal, unseal, write_atomically
 from underlie.warnings import CheckpointWarning, warn
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
@@ -114,7 +114,7 @@ class Checkpoint:
         """
         for file in (self.file, self.previous):
             try:
-                return unseal(file.read_bytes())
+                return unseal(read_sealed(file))
             except FileNotFoundError:
                 continue
             except (DamagedFile, OSError) as error:

@@ -1,12 +1,7 @@
 """Fitted models in one file: safetensors for the numbers, JSON for the rest, a checksum over both.
 
-The file is an ordinary safetensors file (https://github.com/huggingface/safetensors): eight bytes that give the length
-of a JSON header, the header, then the raw numbers. The header's metadata has two entries:
-
-``underlie``
-    JSON: format version, class, versions of the libraries, parameters, encoder, state.
-``underlie.sha256``
-    SHA-256 over the rest of the header and all the numbers, so that a damaged byte is found before anything is used.
+The format is that of `underlie.engine.sealed`; the description has the format version, the class, versions of the
+libraries, parameters, encoder and state.
 
 Reading such a file builds numbers, text and containers and nothing else. The class is looked up by name in a fixed
 table, so a file cannot make Python import or run anything. Sizes that a file states (columns, latent dimensions,
@@ -16,23 +11,19 @@ takes memory in proportion to the file. The checksum finds accidents; it is no s
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import math
 import numbers
 import os
-import secrets
 from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from underlie.engine.sealed import DamagedFile, description_of, read_sealed, seal, unseal, write_atomically
 from underlie.estimators import tagged_json
 from underlie.warnings import DataWarning, warn
 
@@ -52,10 +43,7 @@ REGISTRY = {
     "SurvivalVAE": "underlie.estimators.survival_vae",
 }
 
-_DOCUMENT = "underlie"
-_CHECKSUM = "underlie.sha256"
 _MODULE = "underlie:module"
-_MAX_HEADER = 100_000_000  # safetensors' own limit, in bytes
 
 #: parameters that are the length of an axis of some tensor of the file, and those that count layers of tensors
 _LENGTHS = ("n_latent", "auxiliary", "n_replicates")
@@ -135,7 +123,8 @@ def save(model: Estimator, path: str | os.PathLike[str]) -> None:
         "state": tagged_json.encode(state, "state"),
         "torch": sorted(k for k, v in arrays.items() if isinstance(v, torch.Tensor)),
     }
-    _write_atomically(_real_path(path), _pack(document, arrays))
+    tensors = {name: _as_tensor(name, value) for name, value in arrays.items()}
+    write_atomically(_real_path(path), seal(document, tensors))
 
 
 def load(path: str | os.PathLike[str], **modules: torch.nn.Module) -> Any:
@@ -291,21 +280,9 @@ def _decode_param(name: str, value: Any, modules: dict[str, torch.nn.Module], fi
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def _pack(document: dict[str, Any], arrays: dict[str, Any]) -> bytes:
-    tensors = {name: _as_tensor(name, value) for name, value in arrays.items()}
-    # allow_nan=False proves that every float went through the tagged encoding
-    text = json.dumps(document, allow_nan=False, ensure_ascii=True)
-    draft = safetensors.torch.save(tensors, {_DOCUMENT: text})
-    header, numbers = _split(draft, "the model")
-    if len(draft) - len(numbers) > _MAX_HEADER - 1000:
-        raise ValueError("The model's description exceeds 100 MB of text, which no file can hold. Use fewer levels.")
-    return safetensors.torch.save(tensors, {_DOCUMENT: text, _CHECKSUM: _digest(header, numbers)})
-
-
 def _as_tensor(name: str, value: Any) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
-        # a copy, because safetensors refuses tensors that share their memory
-        return value.detach().cpu().contiguous().clone()
+        return value
     array = np.array(value, order="C")
     try:
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
@@ -315,71 +292,30 @@ def _as_tensor(name: str, value: Any) -> torch.Tensor:
         ) from error
 
 
-def _split(blob: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
-    """Header (parsed) and numbers (raw) of a safetensors file; LoadError where it is not one."""
-    length = _header_length(blob[:9], len(blob), name)
-    try:
-        header = json.loads(blob[8 : 8 + length].decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LoadError(
-            f"{name} is not a model that underlie saved, or its header is damaged. Copy it again, or give another file."
-        ) from error
-    if not isinstance(header, dict):
-        raise LoadError(f"{name} is not a model that underlie saved. Give a file that model.save(path) wrote.")
-    return header, memoryview(blob)[8 + length :]
-
-
-def _header_length(start: bytes, size: int, name: str) -> int:
-    """Length of the header, from the first nine bytes of a file of ``size`` bytes."""
-    if size < 10:
-        raise LoadError(f"{name} has {size} bytes and is no model: it is empty or was cut off. Save it again.")
-    length = int.from_bytes(start[:8], "little")
-    if length > _MAX_HEADER or start[8:9] != b"{":
-        raise LoadError(f"{name} is not a model that underlie saved. Give a file that model.save(path) wrote.")
-    if size < 8 + length:
-        raise LoadError(f"{name} is cut off: {size} bytes where its header alone has {length}. Copy it again.")
-    return length
-
-
-def _digest(header: dict[str, Any], numbers: memoryview) -> str:
-    """SHA-256 of the header without the checksum itself, in one canonical spelling, and of the numbers."""
-    metadata = {k: v for k, v in header["__metadata__"].items() if k != _CHECKSUM}
-    canonical = json.dumps({**header, "__metadata__": metadata}, sort_keys=True, ensure_ascii=True)
-    total = hashlib.sha256(canonical.encode("ascii"))
-    total.update(numbers)
-    return total.hexdigest()
-
-
 def _unpack(blob: bytes, name: str) -> _File:
-    header, numbers = _split(blob, name)
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or _DOCUMENT not in metadata:
-        raise LoadError(f"{name} is a safetensors file, but not one that underlie saved.")
-    # the version first: another format may compute its checksum in another way
-    document = _document(metadata[_DOCUMENT], name)
-    if document["format_version"] != FORMAT_VERSION:
-        raise LoadError(_version_message(name, document))
-    if metadata.get(_CHECKSUM) != _digest(header, numbers):
-        raise LoadError(f"{name} is damaged: its content does not match its checksum. Copy it again, or save it again.")
+    try:
+        # the version first: another format may compute its checksum in another way
+        document = description_of(blob)
+        if "format_version" not in document:
+            raise DamagedFile("its description lacks the format version")
+        if document["format_version"] != FORMAT_VERSION:
+            raise LoadError(_version_message(name, document))
+        document, tensors = unseal(blob)
+    except DamagedFile as error:
+        raise _not_a_model(name, error) from error
     try:
         from_torch = set(document["torch"])
-        tensors = safetensors.torch.load(blob)
         arrays = {k: t if k in from_torch else t.numpy() for k, t in tensors.items()}
-    except (*_UNFIT, safetensors.SafetensorError) as error:
+    except _UNFIT as error:
         raise LoadError(f"{name} is not a well-formed model file ({error}). Save the model again.") from error
     return _File(document, arrays)
 
 
-def _document(text: Any, name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise LoadError(f"{name} is damaged: its description is not JSON. Copy it again, or save it again.") from error
-    if not isinstance(document, dict) or "format_version" not in document:
-        raise LoadError(
-            f"{name} is damaged: its description lacks the format version. Copy it again, or save it again."
-        )
-    return document
+def _not_a_model(name: str, error: DamagedFile) -> LoadError:
+    return LoadError(
+        f"{name} is no model that underlie saved, or is damaged: {error}. Copy it again, save the model again, or give "
+        "another file."
+    )
 
 
 def _version_message(name: str, document: dict[str, Any]) -> str:
@@ -414,20 +350,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise FileNotFoundError(f"There is no file {os.fspath(path)!r}.")
     if not file.is_file():
         raise LoadError(f"{os.fspath(path)} is a folder or a device. Give the file that model.save(path) wrote.")
-    with open(file, "rb") as stream:
-        start = stream.read(9)
-        # decided from nine bytes, so that a huge file of another kind is not read into memory
-        _header_length(start, file.stat().st_size, os.fspath(path))
-        return start + stream.read()
-
-
-def _write_atomically(target: Path, blob: bytes) -> None:
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
-        with open(draft, "xb") as stream:
-            stream.write(blob)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)  # gone already unless something failed
+        return read_sealed(file)
+    except DamagedFile as error:
+        raise _not_a_model(os.fspath(path), error) from error
