@@ -35,12 +35,13 @@ def main() -> None:
         to_plain = [a / (n * b) for a, b in zip(seconds[str(n)], seconds["plain"], strict=True)]
         to_own = statistics.median(a / (n * b) for a, b in zip(seconds[str(n)], seconds["one"], strict=True))
         spread = {"ratio": statistics.median(to_plain), "low": min(to_plain), "high": max(to_plain)}
-        lines.append(measured.row(f"{n} as one computation", spread, to_one_after_another_by_underlie=to_own))
+        lines.append(measured.row(f"underlie, {n} as one computation", spread, to_one_after_another_by_underlie=to_own))
     note = (
         "Processor time of a whole fit, relative to as many plain loops one after another; in the last column, to as "
         "many fits by underlie one after another."
     )
-    measured.keep("replicates", [{"title": f"Replicates. {task.title}", "note": note, "rows": lines}])
+    table = {"title": f"Replicates. {task.title}", "note": note, "rows": lines, "reference": "plain loops"}
+    measured.keep("replicates", [table])
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def vae(**changes: Any) -> ul.VAE:
 @pytest.mark.parametrize("order", [2, 4, {3: 0.5}], ids=str)
 def test_a_replicate_alone_is_the_same_in_a_batch(missing: float, order: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "STEPS_BEFORE_RECORDING", 4)
+    monkeypatch.setattr(recording, "STEPS_WORTH_RECORDING", 0)
     X = table(missing=missing)
     alone, batch = vae(mega_order=order).fit(X), vae(mega_order=order, n_replicates=3).fit(X)
     for name, values in alone.history_.items():

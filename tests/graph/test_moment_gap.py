@@ -174,6 +174,7 @@ def test_shifted_points_are_standard_normal_and_unshifted_ones_stay() -> None:
 @pytest.mark.parametrize("replicates", [1, 3])
 def test_penalised_steps_can_be_recorded(order: int, replicates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(recording, "STEPS_WORTH_RECORDING", 0)
     head = mixed()
     x = draws(head, 0.3 * torch.randn(9, head.n_raw, generator=torch.Generator().manual_seed(2)), 40, 0)
     penalty = penalty_of(head, x, dict.fromkeys(range(1, order + 1), 1.0))

@@ -60,6 +60,8 @@ class Ranks:
                     "strategy='ddp' needs several processes: start the script by torchrun, for example "
                     "`torchrun --nproc-per-node=4 script.py`."
                 )
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             atexit.register(_leave)
         return cls(distributed.get_rank(), distributed.get_world_size())

@@ -16,8 +16,10 @@ from torch import Tensor
 from underlie.engine.tape import Replay, Tape
 from underlie.graph import Batch, LatentModel
 
-#: Steps to take before recording, which costs hundredths of a second; a replayed step saves tenths of a millisecond.
-STEPS_BEFORE_RECORDING = 300
+#: Recording costs some hundredths of a second for each shape of batch, and a replayed step saves most of a millisecond:
+#: it is worth it from so many steps on. The first few are not recorded, which a diverging start may not outlive.
+STEPS_WORTH_RECORDING = 150
+STEPS_BEFORE_RECORDING = 20
 
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
@@ -131,6 +133,11 @@ class Gradient:
         finally:
             torch._foreach_copy_(self._values, kept)
         return all(g is not None and torch.equal(f, g) for f, g in zip(found, [*values, *gradient], strict=True))
+
+
+def worth_recording(n_steps: int) -> bool:
+    """Whether so many steps are enough."""
+    return n_steps >= STEPS_WORTH_RECORDING
 
 
 def _n_rows(batch: Batch) -> int:

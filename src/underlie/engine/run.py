@@ -21,7 +21,7 @@ from underlie.engine.checkpoint import CheckpointError, Clock
 from underlie.engine.flat import Flat
 from underlie.engine.groups import Deal, Group
 from underlie.engine.memory import Part, is_out_of_memory, pieces_of
-from underlie.engine.recording import Gradient, Objective
+from underlie.engine.recording import Gradient, Objective, worth_recording
 from underlie.engine.rows import Rows
 from underlie.engine.settings import Build, Monitor, Settings, Trained
 from underlie.graph import Batch
@@ -90,9 +90,16 @@ class Run:
         total = sum(deal.weight for deal in self.deals)
         self.shares = [deal.weight / total for deal in self.deals]
         # Replicates share no parameter: each learns from the mean over its own rows.
+        foreign = any(isinstance(module, unn.Foreign) for module in self.model.modules())
         self.gradient = Gradient(
-            self.model, objective, self.flat.parameters, recordable=not any(self.flat.foreign), shares=self.shares
+            self.model,
+            objective,
+            self.flat.parameters,
+            recordable=not foreign and worth_recording(settings.max_epochs * self._n_batches()),
+            shares=self.shares,
         )
+        # Only networks of the user's own behave otherwise in training; telling all modules takes its time.
+        self._tell_mode = self.model.train if foreign else lambda training: None
         self.n_valid = sum(deal.n_valid for deal in self.deals)
         self.valid_noise = [self._noise(deal.n_valid, self._valid_draws()) for deal in self.deals]
         self.best = Best(self.model, len(seeds))
@@ -161,18 +168,21 @@ class Run:
         return 6.0 * n_parameters * n_rows * self.settings.n_draws
 
     # ---- one epoch ----
+    def _n_batches(self) -> int:
+        return max(deal.n_batches for deal in self.deals)
+
     def epoch(self, epoch: int) -> np.ndarray:
         """One pass over the training rows; mean objective per row of each replicate."""
         s = self.settings
         self.learning_rate = s.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * (epoch - 1) / s.max_epochs)))
-        n_batches = max(deal.n_batches for deal in self.deals)
+        n_batches = self._n_batches()
         place = self.place
         if not place.blocks:
             place.dealers = [g.get_state() for g in self.dealers]
             place.totals = [torch.zeros(len(self.generators), device=s.device) for _ in self.deals]
             place.seen = [0] * len(self.deals)
         dealt = [deal.batches(n_batches) for deal in self.deals]
-        self.model.train()
+        self._tell_mode(True)
         block = max(1, _BLOCK // self._numbers([batches[0].shape[1] for batches in dealt]))
         with ExitStack() as reading:
             starts = range(place.blocks * block, n_batches, block)
@@ -299,7 +309,7 @@ class Run:
 
     @torch.no_grad()
     def _validate(self) -> np.ndarray:
-        self.model.eval()
+        self._tell_mode(False)
         means = [self._judged(d, noise) for d, noise in zip(self.deals, self.valid_noise, strict=True)]
         held = [(share, mean) for share, mean in zip(self.shares, means, strict=True) if mean is not None]
         total = np.sum([share * mean for share, mean in held], axis=0)
@@ -322,7 +332,7 @@ class Run:
 
     @torch.no_grad()
     def _monitored(self) -> dict[str, np.ndarray]:
-        self.model.eval()
+        self._tell_mode(False)
         found = {} if self.monitor is None else self.monitor(self.model)
         return {name: value.double().cpu().numpy() for name, value in found.items()}
 

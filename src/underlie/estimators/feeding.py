@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, final
@@ -122,7 +123,7 @@ def mean_log_scale(encoder: Encoder, rows: Rows) -> float:
 
 
 def torch_device(device: Any) -> torch.device:
-    """The device that a name stands for; "auto" is a GPU where there is one.
+    """The device that a name stands for; "auto" is a GPU where there is one, of several processes each its own.
 
     Raises
     ------
@@ -130,7 +131,10 @@ def torch_device(device: Any) -> torch.device:
         If there is no such device here.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        here = os.environ.get("LOCAL_RANK")  # torchrun's number of this process on this machine
+        return torch.device("cuda") if here is None else torch.device("cuda", int(here) % torch.cuda.device_count())
     found = re.fullmatch(r"cpu|cuda(?::(\d+))?", device) if isinstance(device, str) else None
     if found is None:
         raise ValueError(f"device is {device!r}; choose 'auto', 'cpu', 'cuda', or 'cuda:0' and so on.")

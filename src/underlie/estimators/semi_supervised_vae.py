@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import time
-from dataclasses import replace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self, final
 
 import numpy as np

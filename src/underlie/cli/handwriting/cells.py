@@ -195,7 +195,7 @@ def _network(bench: Bench, cell: Cell) -> dict[str, Any]:
     extra_train = extra_test = None
     if cell.method == "lenet5_extra":
         # A writer's number is a name, not an amount.
-        other = pd.DataFrame({"other": bench.material.hand.labels(OTHER[cell.target]).astype(str)})
+        other = pd.DataFrame({"other": [f"no. {label}" for label in bench.material.hand.labels(OTHER[cell.target])]})
         extra_train, extra_test = other.iloc[train], other.iloc[test]
     model = ul.NeuralClassifier(**recipe(cell, bench.effort), random_state=seed).fit(X[train], y[train], extra_train)
     single = [model.replicate(r) for r in range(model.n_replicates)]
