@@ -55,6 +55,11 @@ STUDIES = {
         "How time and memory grow with rows, columns and replicates: an exponent of 1 is proportional growth, less is "
         "better.",
     ),
+    "communication": (
+        "Several processes",
+        "What processes that train one model say to each other at each step, and the least that a ring of them can do "
+        "with.",
+    ),
     "out_of_core": (
         "Files larger than memory",
         "Memory stays where it is when the file grows, and the rate beside that of rows in memory says what reading "
