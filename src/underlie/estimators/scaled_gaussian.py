@@ -94,7 +94,7 @@ def checked_densities(log_densities: Floats, A: Floats, encoder: Encoder, first:
         row = int(np.argmin(finite))
         column = int(np.nanargmax(np.abs(A[row])))
         raise ValueError(
-            f"column {encoder.numeric_names[column]!r} of X, row {first + row}, holds {A[row, column]:.6g}, so far from "
-            "what was seen at fit that its log-density overflows. Check the units of this cell."
+            f"column {encoder.numeric_names[column]!r} of X, row {first + row}, holds {A[row, column]:.6g}, so far "
+            "from what was seen at fit that its log-density overflows. Check the units of this cell."
         )
     return log_densities
