@@ -240,7 +240,8 @@ def pairs_table(caption: str, pairs: Sequence[Pair]) -> Table:
 
 
 def _conclusion(pairs: Sequence[Pair]) -> str:
-    return ". ".join(pair.told() for pair in pairs) + "."
+    first, *others = (pair.told() for pair in pairs)
+    return ". ".join([first, *(f"{told[:1].upper()}{told[1:]}" for told in others)]) + "."
 
 
 # ------------------------------------------------------------------------------------------------------- other chapters
