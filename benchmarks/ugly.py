@@ -443,6 +443,13 @@ def judge(case: Case, table: Table, seed: int, n: int, epochs: int) -> Finding:
     return Finding(case.name, table.name, seed, "finite", "")
 
 
+def _filled(row: pd.DataFrame, columns: Any, value: Any) -> pd.DataFrame:
+    """A row with other numbers in some columns, whose names need not be text."""
+    changed = row.copy()
+    changed[columns] = value if np.isscalar(value) else value.to_numpy()[None]
+    return changed
+
+
 def strangers(X: Any) -> Iterator[tuple[str, Any]]:
     """Single rows that are unlike those of a table: they may be refused, but in words that help."""
     if isinstance(X, pd.DataFrame):
@@ -452,10 +459,10 @@ def strangers(X: Any) -> Iterator[tuple[str, Any]]:
             ("a million times as large", 1e6 * X[numeric].abs().max().astype(float)),
             ("of 1e17", 1e17),
         ):
-            yield what, row.assign(**{c: value[c] if isinstance(value, pd.Series) else value for c in numeric})
-        yield "of 1e-300", row.assign(**dict.fromkeys(numeric, 1e-300))
-        yield "of infinities", row.assign(**dict.fromkeys(numeric, np.inf))
-        yield "with no number in it", row.assign(**dict.fromkeys(numeric, np.nan))
+            yield what, _filled(row, numeric, value)
+        yield "of 1e-300", _filled(row, numeric, 1e-300)
+        yield "of infinities", _filled(row, numeric, np.inf)
+        yield "with no number in it", _filled(row, numeric, np.nan)
     elif X.ndim == 2:
         largest, width = np.nanmax(np.abs(X), axis=0), X.shape[1]
         yield "with nothing in it", np.full((1, width), np.nan)

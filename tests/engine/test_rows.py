@@ -13,7 +13,7 @@ from torch import Tensor
 
 from underlie.data import Encoder, as_source
 from underlie.distributions import Normal
-from underlie.engine import ResidentRows, Settings, StreamedRows, train
+from underlie.engine import ResidentRows, Settings, StreamedRows, recording, train
 from underlie.engine.run import Run
 from underlie.graph import Batch, LatentModel, elbo
 from underlie.models.vae import vae
@@ -23,6 +23,12 @@ Build = Callable[[torch.Generator], LatentModel]
 MakeSettings = Callable[..., Settings]
 
 pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.ConvergenceWarning")
+
+
+@pytest.fixture(autouse=True)
+def never_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objectives here look at every step; a recorded one would not call them."""
+    monkeypatch.setattr(recording, "STEPS_WORTH_RECORDING", 10**9)
 
 
 class Recorder:

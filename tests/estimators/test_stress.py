@@ -62,7 +62,8 @@ def test_errors_that_do_not_help_are_told_apart() -> None:
     assert _finding(lambda: np.linalg.cholesky(-np.eye(2))).verdict == "crash"
     assert _finding(lambda: ul.VAE(0).fit(np.eye(3))).words.startswith("too short")
     assert _finding(lambda: ul.VAE(hidden="wide").fit(np.eye(3))).verdict == "refused"
-    assert _finding(lambda: 1, lambda model, X, y: iter([("one", 1.0)])).verdict == "finite"
+    assert _finding(lambda: 1, lambda model, X, y: iter([("one", 1.0)])).verdict == "accepted"  # infinities too
+    assert _finding(lambda: 1, lambda model, X, y: iter([])).verdict == "finite"
     assert _finding(lambda: 1, lambda model, X, y: _raise(ValueError(clear))).verdict == "late"
     assert _finding(lambda: 1, lambda model, X, y: iter([("one", np.inf)])).verdict == "NaN"
 

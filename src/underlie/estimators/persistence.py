@@ -313,8 +313,8 @@ def _unpack(blob: bytes, name: str) -> _File:
 
 def _not_a_model(name: str, error: DamagedFile) -> LoadError:
     return LoadError(
-        f"{name} is no model that underlie saved, or is damaged: {error}. Copy it again, save the model again, or give "
-        "another file."
+        f"{name} is not a model that underlie saved, or is damaged: {error}. Copy it again, save the model again, or "
+        "give another file."
     )
 
 

@@ -128,6 +128,8 @@ def select_rank(X: ArrayLike | Table, max_components: int | None = None, *, max_
     """
     table = as_table(X)
     n, n_columns = table.shape
+    if n < 2:
+        raise ValueError(f"X has n_samples={n} row(s), at least 2 are needed.")
     largest = min(n - 1, n_columns)
     if max_components is None:
         max_components = max(0, min(n_columns - 1, n // 2))

@@ -87,7 +87,11 @@ def accuracy_chapter(results: Results, without: Mapping[str, str]) -> Chapter:
     pairs = list(_main_pairs(results))
     blocks: list[str | Table] = [shown]
     if without:
-        blocks.append("No counterpart here: " + "; ".join(f"{part}: {why}" for part, why in without.items()) + ".")
+        blocks.append(
+            "No counterpart here: "
+            + "; ".join(f"{part}: {why.removesuffix('.')}" for part, why in without.items())
+            + "."
+        )
     if pairs:
         blocks.append(pairs_table("Paired differences: the same splits, in percentage points", pairs))
     members = next((len(r["members"]) for c, r in results.found.items() if c.method == "lenet5"), 0)
