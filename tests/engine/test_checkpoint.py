@@ -193,9 +193,20 @@ def test_a_damaged_state_is_passed_over(build: Build, rows: ResidentRows, kept: 
     blob[len(blob) // 2] ^= 4
     file.write_bytes({"cut": blob[:900], "flip": blob, "empty": b"", "other": b"PK\x03\x04 no checkpoint"}[damage])
     left = Fatal(12 - 6)  # one step back, to the state before
-    with pytest.warns(CheckpointWarning, match="cannot be used"):
+    with pytest.warns(CheckpointWarning, match="is no checkpoint, or is damaged"):
         same(train(build, left, rows, kept, SEEDS), whole)
     assert left.left == 0
+
+
+def test_a_file_of_the_users_is_never_written_over(build: Build, rows: ResidentRows, kept: Settings) -> None:
+    assert kept.launch.checkpoint is not None
+    file = kept.launch.checkpoint.file
+    file.write_text("age,grade\n50,2\n")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="is no checkpoint.*Give another path"):
+            train(build, Fatal(0), rows, kept, SEEDS)
+    assert file.read_text() == "age,grade\n50,2\n"
+    assert not kept.launch.checkpoint.previous.exists()
 
 
 def test_every_flipped_bit_shows() -> None:
@@ -284,6 +295,25 @@ def test_a_batch_too_large_for_memory_is_halved(
     assert len(sizes) == 3 * 6
     assert np.isfinite(trained.best_value).all()
     assert (trained.best_epoch > 0).all()
+
+
+def test_no_row_is_learned_from_twice_where_a_later_piece_is_too_large(
+    build: Build, rows: ResidentRows, settings: MakeSettings
+) -> None:
+    seen: list[int] = []
+
+    def short(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        n = batch.values["x"].shape[2]
+        if torch.is_grad_enabled():
+            if n > 15 or (len(seen) == 1 and n > 6):  # the second half of the first batch is again too large
+                raise MemoryError
+            seen.append(n)
+        return elbo(model, batch, noise)
+
+    with pytest.warns(UserWarning, match="batches have about"):
+        train(build, short, rows, settings(max_epochs=1), SEEDS)
+    assert seen[:3] == [12, 6, 6]
+    assert sum(seen) == 72
 
 
 def test_halving_comes_to_an_end(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:

@@ -71,6 +71,7 @@ def _version(shown: bool) -> None:
 
 
 @app.callback()
+@with_exit_codes
 def _options(
     context: typer.Context,
     version: Annotated[

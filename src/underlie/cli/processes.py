@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-import typer
+from underlie.cli.errors import BadInput
 
 
 def n_processes() -> int:
@@ -20,9 +20,4 @@ def is_first() -> bool:
 def alone_but_for_fit(command: str | None) -> None:
     """Refuse to do the same work, and write the same files, several times over."""
     if n_processes() > 1 and command not in (None, "fit"):
-        if is_first():
-            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            typer.echo(
-                f"only `underlie fit` is shared by several processes; start {command} without torchrun", err=True
-            )
-        raise typer.Exit(2)
+        raise BadInput(f"only `underlie fit` is shared by several processes; start {command} without torchrun")

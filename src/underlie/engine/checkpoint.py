@@ -111,26 +111,36 @@ class Checkpoint:
         -----
         CheckpointWarning
             If a damaged file had to be passed over.
+
+        Raises
+        ------
+        CheckpointError
+            If there are files, but none of them is a whole state: what is there may be something else, and is not to be
+            written over.
         """
+        fault = ""
         for file in (self.file, self.previous):
             try:
-                return unseal(read_sealed(file))
+                found = unseal(read_sealed(file))
             except FileNotFoundError:
                 continue
             except (DamagedFile, OSError) as error:
-                warn(
-                    f"checkpoint {file} cannot be used: {error}. Training goes on from an earlier state.",
-                    CheckpointWarning,
-                )
+                fault = fault or f"{file} is no checkpoint, or is damaged: {error}"
+                continue
+            if fault:
+                warn(f"{fault}. Training goes on from the state before it.", CheckpointWarning)
+            return found
+        if fault:
+            raise CheckpointError(f"{fault}. Give another path, or delete it to train from the beginning.")
         return None
 
-    def write(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
-        """Write a state; whether that succeeded.
+    def write(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write a state.
 
         Warns
         -----
         CheckpointWarning
-            If it did not, for want of space for example: the state before it is still there.
+            If that failed, for want of space for example: the state before it is still there.
         """
         try:
             blob = seal(description, tensors)
@@ -146,8 +156,6 @@ class Checkpoint:
                 f"in {self.every:g} s.",
                 CheckpointWarning,
             )
-            return False
-        return True
 
 
 @final

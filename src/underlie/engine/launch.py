@@ -49,6 +49,7 @@ class Launch:
         """
         found = list(seeds)
         state = None if chosen or self.checkpoint is None or self.ranks.rank else self.checkpoint.read()
-        if state is not None and len(state[0]["all_seeds"]) == len(found):
-            found = [int(s) for s in state[0]["all_seeds"]]
+        stored = [] if state is None else state[0].get("all_seeds", [])
+        if len(stored) == len(found):
+            found = [int(s) for s in stored]
         return self.ranks.shared_whole(found)

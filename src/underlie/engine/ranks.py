@@ -22,7 +22,7 @@ class LostProcessError(RuntimeError):
 @final
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; alone unless `Ranks.join` was called.
+    """This process among those that train together; alone unless `Ranks.of` found others.
 
     Parameters
     ----------

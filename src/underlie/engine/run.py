@@ -235,26 +235,34 @@ class Run:
 
     def _learn(self, step: Sequence[Part]) -> None:
         """One step, or several smaller ones where memory is too short for one."""
-        try:
-            for piece in pieces_of(step, self.pieces):
-                values = self._step(piece)
-                for i, (value, (_, _, size)) in enumerate(zip(values, piece, strict=True)):
-                    self.place.totals[i] += value.sum(1)
-                    self.place.seen[i] += self.ranks.counted(size)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or self.ranks.size > 1:
-                raise
-            self._halve(step, error)
-            self._learn(step)
+        for piece in pieces_of(step, self.pieces):
+            self._learn_piece(piece)
 
-    def _halve(self, step: Sequence[Part], error: BaseException) -> None:
-        self.pieces *= 2
-        rows = max(size for _, _, size in step) // self.pieces
+    def _learn_piece(self, piece: Sequence[Part]) -> None:
+        try:
+            values = self._step(piece)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._halve(piece, error)
+            for half in pieces_of(piece, 2):
+                self._learn_piece(half)
+            return
+        for i, (value, (_, _, size)) in enumerate(zip(values, piece, strict=True)):
+            self.place.totals[i] += value.sum(1)
+            self.place.seen[i] += self.ranks.counted(size)
+
+    def _halve(self, piece: Sequence[Part], error: BaseException) -> None:
+        """Take later batches in twice as many pieces, and say so."""
+        rows = max(size for _, _, size in piece) // 2
         if rows < 2:
             raise MemoryError(
                 "there is not enough memory even for batches of two rows: use a smaller network, fewer n_replicates or "
                 f"n_draws, or a machine with more memory. ({error})"
             ) from error
+        if self.ranks.size > 1:  # the others would have to halve at the same step
+            raise MemoryError(f"memory was too short for a batch: give batch_size={rows} or less. ({error})") from error
+        self.pieces *= 2
         if self.settings.device.type == "cuda":
             torch.cuda.empty_cache()
         warn(
