@@ -4,7 +4,7 @@ The tables, what is asked, and what passes are in `benchmarks/ugly.py`. What fai
 exit status says whether anything did.
 
     python benchmarks/stress.py [--seeds 20] [--only ESTIMATOR ...] [--tables TABLE ...]
-                                [--rows 120] [--epochs 15] [--jobs 1] [--out stress.json]
+                                [--rows 120] [--epochs 15] [--jobs 1] [--out findings.json]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -38,16 +38,32 @@ def work(task: tuple[str, str, int, int, int]) -> ugly.Finding:
     return ugly.judge(cases[case], tables[table], seed, rows, epochs)
 
 
-def counts(findings: Iterable[ugly.Finding], by: str) -> str:
-    """A table of verdicts, one line for each estimator or each table."""
+def tally(findings: Iterable[ugly.Finding], by: str) -> dict[str, Counter[str]]:
+    """How often each verdict was found, for each estimator or each table, and in all."""
     found: dict[str, Counter[str]] = {}
     for finding in findings:
         found.setdefault(getattr(finding, by), Counter())[finding.verdict] += 1
+    return {**found, "all": sum(found.values(), Counter[str]())}
+
+
+def shown(found: Mapping[str, Counter[str]]) -> str:
+    """A tally as text, one line for each estimator or table."""
     width = max(len(name) for name in found)
     lines = [f"{'':{width}}" + "".join(f"{c:>10}" for c in _COLUMNS)]
-    lines += [f"{name:{width}}" + "".join(f"{n[c]:>10,}" for c in _COLUMNS) for name, n in found.items()]
-    total = sum(found.values(), Counter[str]())
-    return "\n".join([*lines, f"{'all':{width}}" + "".join(f"{total[c]:>10,}" for c in _COLUMNS)])
+    return "\n".join(
+        lines + [f"{name:{width}}" + "".join(f"{n[c]:>10,}" for c in _COLUMNS) for name, n in found.items()]
+    )
+
+
+def table(found: Mapping[str, Counter[str]], title: str, seeds: int) -> dict[str, object]:
+    """A tally as a table of the page."""
+    note = (
+        f"Fits with {seeds} seeds. finite: answered, and every number is finite. refused: an error that names the place and "
+        "the remedy. The others are failures: an answer that is no number, an error that is none of ours, an error "
+        "that does not help, a refusal only after fitting, and accepting what has no answer."
+    )
+    rows = [{"variant": name, "fits": n.total(), **{c: n[c] for c in _COLUMNS}} for name, n in found.items()]
+    return {"title": title, "note": note, "rows": rows}
 
 
 def main() -> int:
@@ -78,7 +94,12 @@ def main() -> int:
                     f"{finding.case} | {finding.table} | seed {finding.seed} | {finding.verdict}: {finding.words}",
                     flush=True,
                 )
-    print(counts(findings, "case"), counts(findings, "table"), sep="\n\n")
+    by_case, by_table = tally(findings, "case"), tally(findings, "table")
+    if given.only or given.tables:
+        print(shown(by_case), shown(by_table), sep="\n\n")
+    else:  # only the whole study goes on the page
+        tables = [table(by_case, "By estimator", given.seeds), table(by_table, "By table", given.seeds)]
+        measured.keep("stress", tables)
     if given.out is not None:
         facts = provenance(command=" ".join(sys.argv), seconds=time.perf_counter() - begun)
         facts |= {"machine": measured.machine(), "rows": given.rows, "epochs": given.epochs, "seeds": given.seeds}
