@@ -1,0 +1,52 @@
+"""Arguments and options that several commands share, and how their help and their line are written down."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Family(StrEnum):
+    """Models that can be fitted, saved and used again."""
+
+    vae = "vae"
+    ppca = "ppca"
+
+
+TableIn = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, npy or npz file.")]
+ModelIn = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder that [b]underlie fit[/b] wrote, or a model file.")
+]
+ArrayName = Annotated[str | None, typer.Option("--array", metavar="NAME", help="Which array of an npz file.")]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an identifier; repeatable."),
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kinds",
+        metavar="COLUMN=KIND",
+        help="Overrule an inferred kind: continuous, positive, proportion, count, binary, categorical, ordinal.",
+    ),
+]
+Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same numbers.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Epochs = Annotated[int | None, typer.Option("--max-epochs", min=1, help="Passes over the data at most.")]
+FileOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write, its kind by its suffix.")]
+
+
+def examples(*lines: str) -> str:
+    return "[b]Examples[/b]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def typed() -> str:
+    """The command line as it was typed, the program by its bare name."""
+    import shlex
+
+    return shlex.join(["underlie", *sys.argv[1:]])
