@@ -58,8 +58,8 @@ def shown(found: Mapping[str, Counter[str]]) -> str:
 def table(found: Mapping[str, Counter[str]], title: str, seeds: int) -> dict[str, object]:
     """A tally as a table of the page."""
     note = (
-        f"Fits with {seeds} seeds. finite: answered, and every number is finite. refused: an error that names the place and "
-        "the remedy. The others are failures: an answer that is no number, an error that is none of ours, an error "
+        f"With {seeds} seeds. finite: answered, and every number is finite. refused: an error that names the place "
+        "and the remedy. The others are failures: an answer that is no number, an error that is none of ours, an error "
         "that does not help, a refusal only after fitting, and accepting what has no answer."
     )
     rows = [{"variant": name, "fits": n.total(), **{c: n[c] for c in _COLUMNS}} for name, n in found.items()]
