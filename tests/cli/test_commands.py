@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import underlie as ul
-from underlie.report import Report
+from underlie.report import Document
 
 COMMANDS = ("demo", "fit", "compare", "sample", "impute", "score", "schema", "survival")
 
@@ -55,7 +55,7 @@ def test_wrong_usage_is_exit_code_2(run, words):
 
 def test_fit_writes_model_page_and_facts(fitted):
     model = ul.load(fitted / "model.safetensors")
-    report = Report.from_json(json.loads((fitted / "report.json").read_text(encoding="utf-8")))
+    report = Document.from_json(json.loads((fitted / "report.json").read_text(encoding="utf-8")))
     assert report.facts["model"]["class"] == type(model).__name__
     assert report.facts["data"]["n_rows"] == 80
     assert report.facts["log_likelihood"]["mean"] is not None
@@ -210,7 +210,7 @@ def test_compare_prints_a_table_and_writes_a_report(run, tmp_path):
     done = run("compare", tmp_path / "x.npy", *words)
     assert done.exit_code == 0, done.output
     assert all(name in done.stdout for name in ("pPCA", "Gaussian mixture", "VAE", "nats per row"))
-    report = Report.from_json(json.loads((tmp_path / "c" / "report.json").read_text(encoding="utf-8")))
+    report = Document.from_json(json.loads((tmp_path / "c" / "report.json").read_text(encoding="utf-8")))
     assert [row[0] for row in report.sections[0].blocks[0].rows] == ["pPCA", "Gaussian mixture", "VAE"]
 
 

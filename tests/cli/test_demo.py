@@ -9,7 +9,7 @@ import pytest
 
 import underlie as ul
 from underlie.cli import demo_patients
-from underlie.report import Figure, Report, Table
+from underlie.report import Document, Figure, Table
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_demo(run, short, tmp_path):
     for name in ("pPCA, 2-D", "Gaussian mixture", "VAE, 2-D", "mean or mode", "SurvivalVAE", "Kaplan-Meier"):
         assert name in done.stdout
 
-    report = Report.from_json(json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8")))
+    report = Document.from_json(json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8")))
     blocks = [block for section in report.sections for block in section.blocks]
     assert sum(isinstance(block, Figure) for block in blocks) >= 12
     assert sum(isinstance(block, Table) for block in blocks) == 9

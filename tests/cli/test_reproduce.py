@@ -8,7 +8,7 @@ import pytest
 
 from underlie.cli import reproduce
 from underlie.cli.progress import silent
-from underlie.report import Figure, Report, Table
+from underlie.report import Document, Figure, Table
 
 _NEEDS_DATA = ("Outliers", "Mixtures of digits", "Fours with and without MEGA")
 
@@ -18,7 +18,7 @@ def made(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("reproduce")
     done = run("reproduce", "mega", "--quick", "--jobs", 1, "--seed", 1, "--out", out)
     assert done.exit_code == 0, done.output
-    return done, Report.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
+    return done, Document.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
 
 
 def test_every_part_has_a_table_the_paper_and_a_conclusion(made):

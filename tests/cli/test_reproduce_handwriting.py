@@ -18,7 +18,7 @@ from underlie.cli.handwriting.material import Material
 from underlie.cli.handwriting.published import ACCURACY, EXTRA, M2
 from underlie.cli.handwriting.store import Store
 from underlie.datasets import Handwriting, load_digits
-from underlie.report import Report, Table
+from underlie.report import Document, Table
 
 _N_WRITERS, _EACH = 6, 4
 
@@ -54,10 +54,10 @@ def bench(tmp_path_factory):
     return Bench(tiny(), _TINY, 0, Store.open(tmp_path_factory.mktemp("handwriting")))
 
 
-def write(bench: Bench, parts=page.PARTS) -> Report:
+def write(bench: Bench, parts=page.PARTS) -> Document:
     out = bench.store.folder.parent
     page.study(bench, list(parts), out, jobs=1, quick=False, quiet=True, command=None)
-    return Report.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
+    return Document.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def made(bench):
     return write(bench)
 
 
-def tables(report: Report) -> dict[str, Table]:
+def tables(report: Document) -> dict[str, Table]:
     return {b.caption: b for section in report.sections for b in section.blocks if isinstance(b, Table)}
 
 

@@ -16,7 +16,7 @@ from underlie.check.decisions import PolicyValue
 from underlie.cli.survival_advice import judge, verdict_text
 from underlie.cli.survival_findings import Decisions
 from underlie.cli.survival_input import Question, make_study
-from underlie.report import Report, Table
+from underlie.report import Document, Table
 
 FAST = ("--splits", 1, "--folds", 2, "--replicates", 2, "--max-epochs", 2, "--quiet")
 
@@ -61,7 +61,7 @@ def _quick():
 def analyse(run, table, out, *words):
     done = run("survival", table, "--time", "months", "--event", "status=dead", *words, *FAST, "--out", out)
     assert (done.exit_code, done.output) == (0, "")
-    report = Report.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
+    report = Document.from_json(json.loads((out / "report.json").read_text(encoding="utf-8")))
     return report, (out / "report.html").read_text(encoding="utf-8")
 
 

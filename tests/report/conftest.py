@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from underlie.report import Alert, Column, Estimate, Figure, Interval, Report, Section, table
+from underlie.report import Alert, Column, Document, Estimate, Figure, Interval, Section, table
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 @pytest.fixture
-def full_report() -> Report:
+def full_report() -> Document:
     columns = (
         Column("model"),
         Column("nats", "estimate", "high"),
@@ -25,7 +25,7 @@ def full_report() -> Report:
         "A note.",
     )
     figure = Figure("Latent space", PIXEL, "Points in a plane.", "Groups are apart.")
-    return Report(
+    return Document(
         title="A fit",
         lead="Two models.",
         headline=(("nats per row", "−1.50 ± 0.25"),),

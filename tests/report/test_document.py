@@ -7,23 +7,23 @@ import math
 
 import pytest
 
-from underlie.report import Column, Estimate, Figure, Interval, Report, Table, table
+from underlie.report import Column, Document, Estimate, Figure, Interval, Table, table
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 def test_round_trip_through_text(full_report):
     report = full_report
-    assert Report.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False))) == report
+    assert Document.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False))) == report
 
 
 def test_another_format_is_refused(full_report):
     with pytest.raises(ValueError, match="not a report"):
-        Report.from_json({"format": "something else"})
+        Document.from_json({"format": "something else"})
     data = full_report.to_json()
     data["sections"][0]["blocks"][0]["type"] = "video"
     with pytest.raises(ValueError, match="video"):
-        Report.from_json(data)
+        Document.from_json(data)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from underlie.report import Alert, Column, Report, Section, picture, render_html, table, write_report
+from underlie.report import Alert, Column, Document, Section, picture, render_html, table, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -75,7 +75,7 @@ def test_alerts_stand_before_everything_else(full_report):
 def test_names_from_a_table_cannot_become_markup():
     evil = '<script>alert("x")</script>'
     columns = (Column(evil), Column(evil, "number"))
-    report = Report(
+    report = Document(
         evil,
         evil,
         ((evil, evil),),
@@ -96,7 +96,7 @@ def test_a_report_its_json_and_its_text_give_the_same_page(full_report):
 def test_write_report_puts_facts_beside_the_page(tmp_path, full_report):
     page = write_report(full_report, tmp_path / "new" / "folder")
     facts = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    assert Report.from_json(facts) == full_report
+    assert Document.from_json(facts) == full_report
     assert page.read_text(encoding="utf-8") == render_html(full_report)
 
 

@@ -17,7 +17,7 @@ from underlie.cli.fit import Settings, fit_model
 from underlie.cli.mixture import mixture_by_bic
 from underlie.cli.tables import Table, read_table
 from underlie.cli.terminal import print_table
-from underlie.report import Alert, Report, Section, provenance, write_report
+from underlie.report import Alert, Document, Section, provenance, write_report
 from underlie.report.comparison import comparison_table
 
 NAMES = ("ppca", "gmm", "vae")
@@ -67,7 +67,7 @@ def compare_on_table(
         made = provenance(command=command, seed=settings.seed, seconds=time.perf_counter() - started)
         lead = f"{', '.join(models)} fitted to {len(train):,} rows of {file.name}, judged on {len(test):,}."
         sections = (Section("Comparison", (shown,)),)
-        page = write_report(Report(f"{file.name}: models compared", lead, (), alerts, sections, made), out)
+        page = write_report(Document(f"{file.name}: models compared", lead, (), alerts, sections, made), out)
         if not quiet:
             typer.echo(f"report  {page}")
 

@@ -18,7 +18,7 @@ from underlie.cli.demo_survival import survival_part
 from underlie.cli.errors import check_folder
 from underlie.cli.progress import progress, recorded
 from underlie.cli.terminal import print_table
-from underlie.report import Alert, Report, provenance, write_report
+from underlie.report import Alert, Document, provenance, write_report
 from underlie.warnings import UnderlieWarning
 
 _LEAD = (
@@ -73,8 +73,8 @@ def _alerts(title: str, messages: Sequence[str]) -> list[Alert]:
     return [Alert("warning", title, message[:1].upper() + message[1:]) for message in messages]
 
 
-def _report(parts: Sequence[Part], alerts: tuple[Alert, ...], made: dict[str, object]) -> Report:
-    return Report(
+def _report(parts: Sequence[Part], alerts: tuple[Alert, ...], made: dict[str, object]) -> Document:
+    return Document(
         title="underlie: a demonstration",
         lead=_LEAD,
         headline=tuple(item for part in parts for item in part.headline),

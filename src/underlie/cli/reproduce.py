@@ -25,7 +25,7 @@ from underlie.cli.reproduce_selection import selection_chapter
 from underlie.cli.reproduce_toys import toys_chapter
 from underlie.cli.terminal import print_table
 from underlie.datasets import FetchError
-from underlie.report import Alert, Report, Section, provenance, write_report
+from underlie.report import Alert, Document, Section, provenance, write_report
 
 MakeChapter = Callable[[int, bool, Say], Chapter]
 
@@ -161,9 +161,9 @@ def _make(name: str, seed: int, quick: bool, say: Say) -> _Made:
 # ---------------------------------------------------------------------------------------------------------------- page
 
 
-def _report(made: Sequence[_Made], quick: bool, jobs: int, record: dict[str, object]) -> Report:
+def _report(made: Sequence[_Made], quick: bool, jobs: int, record: dict[str, object]) -> Document:
     chapters = [part.chapter for part in made if part.chapter is not None]
-    return Report(
+    return Document(
         title="MEGA, reproduced",
         lead=_LEAD,
         headline=tuple(item for chapter in chapters for item in chapter.headline),

@@ -28,7 +28,7 @@ from underlie.cli.survival_input import Question, Study, read_study
 from underlie.cli.survival_sections import data_section, patient_section, points, prediction_section, said
 from underlie.cli.tables import write_table
 from underlie.cli.terminal import print_table
-from underlie.report.document import Alert, Report, Section, Table
+from underlie.report.document import Alert, Document, Section, Table
 from underlie.report.plain import plain
 
 RECOMMENDATIONS_FILE: Final = "recommendations.csv"
@@ -67,7 +67,7 @@ def analyse_table(
         sections, more = recorded(lambda: survival_sections(study, findings))
         alerts = (*survival_alerts(study, findings), *warning_alerts([*messages, *more]))
         made = provenance(command=command, seed=effort.seed, seconds=time.perf_counter() - started)
-        report = Report(
+        report = Document(
             title=f"{study.name}: survival",
             lead=survival_lead(study),
             headline=survival_headline(study, findings),

@@ -1,9 +1,9 @@
-"""Reports: facts as plain data first (:func:`summarize`, :class:`Report`), then one self-contained page."""
+"""Reports: facts as plain data first (:func:`summarize`, :class:`Document`), then one self-contained page."""
 
 from __future__ import annotations
 
 from underlie.report.comparison import comparison_table
-from underlie.report.document import Alert, Column, Estimate, Figure, Interval, Report, Section, Table, table
+from underlie.report.document import Alert, Column, Document, Estimate, Figure, Interval, Section, Table, table
 from underlie.report.images import picture
 from underlie.report.layout import report_from_summary
 from underlie.report.provenance import provenance
@@ -11,7 +11,7 @@ from underlie.report.render import render_html, write_report
 from underlie.report.summary import summarize
 
 __all__ = [
-    "Report",
+    "Document",
     "Section",
     "Table",
     "Column",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
@@ -40,11 +40,31 @@ Cell = str | int | float | None | Estimate | Interval
 
 @dataclass(frozen=True)
 class Alert:
-    """Something the reader must know before the results: a level, a short title, and what to do about it."""
+    """Something the reader must know before the results, and what to do about it.
+
+    Parameters
+    ----------
+    level : "error", "warning" or "note"
+        Whether results are missing or wrong, may mislead, or only need a word.
+    title : str
+        A few words.
+    text : str
+        What was found, in figures.
+    code : str
+        What a program asks for, such as "not-converged"; see `underlie.report.CODES`. Empty where a page has a word
+        of its own.
+    remedy : str
+        What to do, one sentence; empty where nothing is to be done.
+    """
 
     level: Level
     title: str
     text: str
+    code: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"{self.level}: {self.title}.", self.text, self.remedy) if part)
 
 
 @dataclass(frozen=True)
@@ -104,8 +124,8 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
-    """A report: what was found, what to beware of, the evidence, and how to get it again.
+class Document:
+    """What a page says: what was found, what to beware of, the evidence, and how to get it again.
 
     Parameters
     ----------
@@ -124,11 +144,11 @@ class Report:
 
     Examples
     --------
-    >>> from underlie.report import Report, Section, Table, Column, Estimate
+    >>> from underlie.report import Document, Section, Table, Column, Estimate
     >>> table = Table("Fit", (Column("model"), Column("nats per row", "estimate", better="high")),
     ...               (("pPCA", Estimate(-1.25, 0.02)),))
-    >>> report = Report("A fit", "pPCA on 100 rows.", sections=(Section("Results", (table,)),))
-    >>> Report.from_json(report.to_json()) == report
+    >>> document = Document("A fit", "pPCA on 100 rows.", sections=(Section("Results", (table,)),))
+    >>> Document.from_json(document.to_json()) == document
     True
     """
 
@@ -141,13 +161,13 @@ class Report:
     facts: Json = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """Plain JSON types that :meth:`from_json` turns back into an equal report."""
+        """Plain JSON types that :meth:`from_json` turns back into an equal document."""
         return {
             "format": FORMAT,
             "title": self.title,
             "lead": self.lead,
             "headline": [list(pair) for pair in self.headline],
-            "alerts": [{"level": a.level, "title": a.title, "text": a.text} for a in self.alerts],
+            "alerts": [asdict(alert) for alert in self.alerts],
             "sections": [
                 {"heading": s.heading, "blocks": [_block_to_json(b) for b in s.blocks]} for s in self.sections
             ],
@@ -156,15 +176,15 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Report:
-        """The report that :meth:`to_json` described; ValueError if ``data`` is something else."""
+    def from_json(cls, data: Mapping[str, Any]) -> Document:
+        """The document that :meth:`to_json` described; ValueError if ``data`` is something else."""
         if data.get("format") != FORMAT:
             raise ValueError(f"data is not a report: its format is {data.get('format')!r}, expected {FORMAT!r}")
         return cls(
             title=data["title"],
             lead=data["lead"],
             headline=tuple((label, value) for label, value in data["headline"]),
-            alerts=tuple(Alert(a["level"], a["title"], a["text"]) for a in data["alerts"]),
+            alerts=tuple(Alert(**alert) for alert in data["alerts"]),
             sections=tuple(Section(s["heading"], tuple(map(_block_from_json, s["blocks"]))) for s in data["sections"]),
             provenance=dict(data["provenance"]),
             facts=dict(data["facts"]),

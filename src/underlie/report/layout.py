@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from underlie.report.document import Alert, Cell, Column, Estimate, Figure, Report, Section, Table, table
+from underlie.report.document import Alert, Cell, Column, Document, Estimate, Figure, Section, Table, table
 from underlie.report.numbers import format_column, format_number
 
 #: a table of the schema stays readable up to here
@@ -13,7 +13,7 @@ _MOST_COLUMNS = 80
 _MOST_LEVELS = 6
 
 
-def report_from_summary(facts: Mapping[str, Any], figures: Sequence[Figure] = ()) -> Report:
+def report_from_summary(facts: Mapping[str, Any], figures: Sequence[Figure] = ()) -> Document:
     """The report on one fitted model.
 
     Parameters
@@ -25,7 +25,7 @@ def report_from_summary(facts: Mapping[str, Any], figures: Sequence[Figure] = ()
 
     Returns
     -------
-    Report
+    Document
         Whose ``facts`` are ``facts``.
 
     Examples
@@ -47,7 +47,7 @@ def report_from_summary(facts: Mapping[str, Any], figures: Sequence[Figure] = ()
     lead = f"{model['class']} on {data['n_rows']:,} rows and {data['n_columns']:,} columns"
     if data["missing"] > 0:
         lead += f", {100 * data['missing']:.1f} % of the cells missing"
-    return Report(
+    return Document(
         title=facts["title"],
         lead=lead + ".",
         headline=_headline(facts),

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from underlie.report.document import Figure, Report, Table
+from underlie.report.document import Document, Figure, Table
 from underlie.report.layout import report_from_summary
 from underlie.report.numbers import best_rows, format_column, format_number
 from underlie.report.summary import SUMMARY_FORMAT
@@ -27,13 +27,13 @@ class _ShownCell:
     best: bool
 
 
-def render_html(report: Report | Mapping[str, Any]) -> str:
+def render_html(report: Document | Mapping[str, Any]) -> str:
     """One HTML page that needs no other file and no network: style and pictures are inside it.
 
     Parameters
     ----------
-    report : Report or dict
-        A :class:`~underlie.report.Report`, its JSON form, or what :func:`~underlie.report.summarize` returned.
+    report : Document or dict
+        A :class:`~underlie.report.Document`, its JSON form, or what :func:`~underlie.report.summarize` returned.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def render_html(report: Report | Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> from underlie.report import Report
-    >>> page = render_html(Report("Patients & models"))
+    >>> from underlie.report import Document
+    >>> page = render_html(Document("Patients & models"))
     >>> "<h1>Patients &amp; models</h1>" in page
     True
     """
@@ -63,12 +63,12 @@ def render_html(report: Report | Mapping[str, Any]) -> str:
     )
 
 
-def write_report(report: Report, folder: str | Path) -> Path:
+def write_report(report: Document, folder: str | Path) -> Path:
     """Write ``report.html`` and ``report.json`` (its facts) into ``folder``, which is made if missing.
 
     Parameters
     ----------
-    report : Report
+    report : Document
     folder : str or Path
 
     Returns
@@ -79,9 +79,9 @@ def write_report(report: Report, folder: str | Path) -> Path:
     Examples
     --------
     >>> import tempfile
-    >>> from underlie.report import Report
+    >>> from underlie.report import Document
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_report(Report("Empty"), folder).name
+    ...     write_report(Document("Empty"), folder).name
     'report.html'
     """
     target = Path(folder)
@@ -93,12 +93,12 @@ def write_report(report: Report, folder: str | Path) -> Path:
     return page
 
 
-def _as_report(report: Report | Mapping[str, Any]) -> Report:
-    if isinstance(report, Report):
+def _as_report(report: Document | Mapping[str, Any]) -> Document:
+    if isinstance(report, Document):
         return report
     if report.get("format") == SUMMARY_FORMAT:
         return report_from_summary(report)
-    return Report.from_json(report)
+    return Document.from_json(report)
 
 
 def _show_table(table: Table) -> list[list[_ShownCell]]:

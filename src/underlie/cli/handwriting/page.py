@@ -20,7 +20,7 @@ from underlie.cli.handwriting.work import complete, worded
 from underlie.cli.progress import Say, progress
 from underlie.cli.reproduce_part import Chapter
 from underlie.cli.terminal import print_table
-from underlie.report import Alert, Column, Report, Section, provenance, table, write_report
+from underlie.report import Alert, Column, Document, Section, provenance, table, write_report
 from underlie.report.document import Cell as TableCell
 from underlie.report.plain import plain
 
@@ -234,8 +234,8 @@ def _report(
     found: dict[Cell, dict[str, Any]],
     before: set[Cell],
     record: dict[str, Any],
-) -> Report:
-    return Report(
+) -> Document:
+    return Document(
         title="Handwriting by known writers, reproduced",
         lead=_LEAD,
         headline=tuple(item for chapter in chapters for item in chapter.headline),
