@@ -8,7 +8,7 @@ import pytest
 
 from underlie.cli.errors import BadInput
 from underlie.cli.survival_input import Question, make_study
-from underlie.cli.survival_time import TimeUnit
+from underlie.cli.survival_time import horizon_option, unit_option
 
 
 def make(n: int = 60) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def study(question: Question, table: pd.DataFrame | None = None, **more):
     ],
 )
 def test_horizons_are_turned_into_the_unit_of_the_table(unit, said, expected):
-    assert TimeUnit.of(unit, 10000.0).parse(said) == pytest.approx(expected)
+    assert horizon_option(said, unit_option(unit, 10000.0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -62,23 +62,23 @@ def test_horizons_are_turned_into_the_unit_of_the_table(unit, said, expected):
 )
 def test_horizons_that_are_none_are_refused(unit, said, message):
     with pytest.raises(BadInput, match=message):
-        TimeUnit.of(unit, 10000.0).parse(said)
+        horizon_option(said, unit_option(unit, 10000.0))
 
 
 def test_long_times_are_shown_in_years_and_short_ones_in_their_own_unit():
-    days = TimeUnit.of("days", 3000.0)
+    days = unit_option("days", 3000.0)
     assert (days.shown, days.text(1461), days.both(1461), days.text(100)) == (
         "years",
         "4 years",
         "4 years (1,461 days)",
         "100 days",
     )
-    assert TimeUnit.of("days", 200.0).shown == "months"
-    assert TimeUnit.of("days", 20.0).text(4.0) == "4 days"
-    assert TimeUnit.of("years", 20.0).both(4.0) == "4 years"
-    assert TimeUnit.of(None, 20.0).text(4.0) == "time 4"
+    assert unit_option("days", 200.0).shown == "months"
+    assert unit_option("days", 20.0).text(4.0) == "4 days"
+    assert unit_option("years", 20.0).both(4.0) == "4 years"
+    assert unit_option(None, 20.0).text(4.0) == "time 4"
     with pytest.raises(BadInput, match="--time-unit eons"):
-        TimeUnit.of("eons", 1.0)
+        unit_option("eons", 1.0)
 
 
 # --------------------------------------------------------------------------------------------------------------- tables

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from underlie.cli.errors import BadInput
-from underlie.cli.survival_time import TimeUnit
+from underlie.cli.survival_time import horizon_option, unit_option
 from underlie.cli.tables import parse_kinds, read_table
+from underlie.report.time_unit import TimeUnit
 
 #: more treatments than these are no choice that can be laid before a patient
 _MOST_OPTIONS: Final = 12
@@ -145,7 +146,7 @@ def make_study(
     X = whole.drop(columns=[*(c for c in roles.values() if c is not None), *drop])
     stated: dict[str | int, Any] = dict(parse_kinds(kinds) or {})
     X, options, received = _treatments(X, tuple(question.treatments), stated, question.control)
-    unit = TimeUnit.of(question.time_unit, float(y["time"].max()))
+    unit = unit_option(question.time_unit, float(y["time"].max()))
     horizon = _horizon(question.horizon, y, unit)
     if options:
         _require_arms(y, received, horizon)
@@ -275,7 +276,7 @@ def _horizon(said: str | None, y: Any, unit: TimeUnit) -> float:
     events = y["time"][y["event"]]
     if said is None:
         return float(np.median(events))
-    horizon, last = unit.parse(said), float(y["time"].max())
+    horizon, last = horizon_option(said, unit), float(y["time"].max())
     if horizon > last:
         raise BadInput(f"--horizon {said}: nobody was followed for so long; follow-up ends at {unit.both(last)}")
     if horizon < events.min():

@@ -1,101 +1,44 @@
-"""Times as a clinician writes and reads them: 1461 days are 4 years."""
+"""Times as they are typed: "4y" is 1461 days."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, final
 
 from underlie.cli.errors import BadInput
-from underlie.report.numbers import format_number
-
-#: how many days each has
-DAYS: Final = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}
-_LETTERS: Final = {"d": "days", "w": "weeks", "m": "months", "y": "years"}
-#: from so many of the larger unit on, axes are drawn in it
-_LONG: Final = 3.0
+from underlie.report.time_unit import DAYS, TimeUnit, known_unit
 
 
-@final
-@dataclass(frozen=True)
-class TimeUnit:
-    """The unit of a table's times, and that in which figures and sentences give them.
+def unit_option(name: str | None, longest: float) -> TimeUnit:
+    """The unit that ``--time-unit`` names, for times up to ``longest``.
 
-    Attributes
-    ----------
-    own : str
-        Of the table; empty where it is not known.
-    shown : str
-    per_shown : float
-        How many of the table's units one shown unit has.
+    Raises
+    ------
+    BadInput
+        If it is not known.
     """
-
-    own: str = ""
-    shown: str = ""
-    per_shown: float = 1.0
-
-    @classmethod
-    def of(cls, name: str | None, longest: float) -> TimeUnit:
-        """For times up to ``longest`` in the unit of that name: years where there are at least three, or months.
-
-        Raises
-        ------
-        BadInput
-            If the unit is not known.
-        """
-        if name is None:
-            return cls()
-        own = _known(name)
-        for larger in ("years", "months"):
-            per = DAYS[larger] / DAYS[own]
-            if per > 1 and longest / per >= _LONG:
-                return cls(own, larger, per)
-        return cls(own, own, 1.0)
-
-    def text(self, time: float) -> str:
-        """A time in the shown unit, short ones in the table's own, or with the word "time" where there is none.
-
-        Examples
-        --------
-        >>> TimeUnit.of("days", 2659).text(1461), TimeUnit().text(12.5)
-        ('4 years', 'time 12.5')
-        >>> TimeUnit.of("days", 2659).text(67)
-        '67 days'
-        """
-        shown, per = (self.own, 1.0) if time < self.per_shown else (self.shown, self.per_shown)
-        number = format_number(time / per, 3)
-        return f"{number} {shown}" if shown else f"time {number}"
-
-    def both(self, time: float) -> str:
-        """The same with the table's own number where that is another."""
-        own = f" ({format_number(time)} {self.own})" if self.own != self.shown and time >= self.per_shown else ""
-        return self.text(time) + own
-
-    def parse(self, said: str) -> float:
-        """A horizon as it is typed, in the table's unit: ``"1461"``, ``"4y"``, ``"48 months"``.
-
-        Raises
-        ------
-        BadInput
-            If it is no number, or carries a unit though that of the table is not known.
-        """
-        found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*", said.lower())
-        if found is None or not float(found[1]) > 0:
-            raise BadInput(
-                f"--horizon {said}: write a number above 0 in the unit of the time column, or such as 4y or 48m"
-            )
-        number, unit = float(found[1]), found[2]
-        if not unit:
-            return number
-        if not self.own:
-            raise BadInput(f"--horizon {said}: say in which unit the time column is, such as --time-unit days")
-        return number * DAYS[_known(unit, f"--horizon {said}")] / DAYS[self.own]
+    try:
+        return TimeUnit.of(name, longest)
+    except ValueError as error:
+        raise BadInput(f"--time-unit {name}: {error}") from error
 
 
-def _known(name: str, where: str = "") -> str:
-    """The unit that a word or letter stands for."""
-    word = name.strip().lower()
-    for unit in DAYS:
-        if word in (unit, unit[:-1]) or _LETTERS.get(word) == unit:
-            return unit
-    raise BadInput(f"{where or f'--time-unit {name}'}: {name!r} is no unit; use {', '.join(DAYS)}")
+def horizon_option(said: str, unit: TimeUnit) -> float:
+    """The time that ``--horizon`` says, in the table's unit: ``"1461"``, ``"4y"``, ``"48 months"``.
+
+    Raises
+    ------
+    BadInput
+        If it is no number, or carries a unit though that of the table is not known.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*", said.lower())
+    if found is None or not float(found[1]) > 0:
+        raise BadInput(f"--horizon {said}: write a number above 0 in the unit of the time column, or such as 4y or 48m")
+    number, letters = float(found[1]), found[2]
+    if not letters:
+        return number
+    if not unit.own:
+        raise BadInput(f"--horizon {said}: say in which unit the time column is, such as --time-unit days")
+    try:
+        return number * DAYS[known_unit(letters)] / DAYS[unit.own]
+    except ValueError as error:
+        raise BadInput(f"--horizon {said}: {error}") from error
