@@ -1,0 +1,155 @@
+"""The page: which model, its tabs, and what is said while it opens."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from htmltools import HTMLDependency
+from shiny import App, Inputs, Outputs, Session, reactive, render, ui
+from starlette.requests import Request
+
+from underlie import __version__
+from underlie.app.folder import Found
+from underlie.app.opened import Opened, Shelf
+from underlie.app.screens import screens_of
+from underlie.app.words import guarded, in_words, note
+
+_WWW = Path(__file__).parent / "www"
+
+
+def make_app(shelf: Shelf) -> App:
+    """The application that shows the models of a shelf; each page shows one of them."""
+
+    def page(request: Request) -> ui.Tag:
+        return _page(shelf, _chosen(shelf, request.url.query))
+
+    def server(input: Inputs, output: Outputs, session: Session) -> None:
+        _serve(shelf, session)
+
+    app = App(page, server)
+    app.sanitize_errors = True
+    app.sanitize_error_msg = "This could not be shown. The terminal that runs underlie app has the details."
+    return app
+
+
+def _chosen(shelf: Shelf, query: str) -> Found | None:
+    """The model that an address asks for, or the first one; None when there is no such model."""
+    named = parse_qs(query.removeprefix("?")).get("model")
+    return shelf.found.get(named[0]) if named else next(iter(shelf.found.values()))
+
+
+def _page(shelf: Shelf, chosen: Found | None) -> ui.Tag:
+    title = f"{chosen.name if chosen else 'No such model'} · underlie"
+    return ui.page_fluid(
+        ui.head_content(ui.tags.meta(name="viewport", content="width=device-width, initial-scale=1")),
+        *dependencies(),
+        ui.busy_indicators.use(spinners=False, pulse=False, fade=False),
+        ui.a("To the model", href="#main", class_="skip"),
+        ui.tags.header(
+            ui.span("underlie", class_="brand"),
+            _choice(shelf, chosen),
+            ui.span(__version__, class_="version"),
+            class_="top",
+        ),
+        ui.tags.main(
+            ui.output_ui("screens"),
+            ui.div(_opening(chosen), class_="until-there", role="status"),
+            id="main",
+            tabindex="-1",
+        ),
+        title=title,
+        lang="en",
+    )
+
+
+def _opening(chosen: Found | None) -> str:
+    return f"Opening {chosen.name} …" if chosen else ""
+
+
+def _choice(shelf: Shelf, chosen: Found | None) -> ui.Tag:
+    """Links to the other models; a folder of one needs none."""
+    if len(shelf.found) == 1 and chosen is not None:
+        return ui.span(chosen.name, class_="model-name")
+    entries = [
+        ui.tags.li(
+            ui.a(
+                ui.span(found.name),
+                ui.span(found.family or "cannot be opened", class_="family"),
+                {"aria-current": "page"} if found is chosen else {},
+                href=f"?model={quote(found.name)}",
+            )
+        )
+        for found in shelf.found.values()
+    ]
+    return ui.tags.details(
+        ui.tags.summary(ui.span("Model: ", class_="quiet"), chosen.name if chosen else "choose"),
+        ui.tags.ul(*entries),
+        class_="choice",
+    )
+
+
+def dependencies() -> list[HTMLDependency]:
+    """plotly.js as it comes with the plotly package, and our own scripts and styles: all from this machine."""
+    import plotly
+
+    shipped = Path(plotly.__file__).parent / "package_data"
+    return [
+        HTMLDependency(
+            "plotly", plotly.__version__, source={"subdir": str(shipped)}, script={"src": "plotly.min.js", "defer": ""}
+        ),
+        HTMLDependency(
+            "underlie",
+            __version__,
+            source={"subdir": str(_WWW)},
+            script=[{"src": name, "defer": ""} for name in ("controls.js", "latent_map.js", "drawing.js")],
+            stylesheet={"href": "underlie.css"},
+        ),
+    ]
+
+
+def _serve(shelf: Shelf, session: Session) -> None:
+    """Open the model that the address names, then start its screens."""
+    shown: reactive.Value[Any] = reactive.value(None)
+
+    @reactive.extended_task
+    async def opening(name: str) -> tuple[Opened, Any]:
+        def work() -> tuple[Opened, Any]:
+            opened = shelf.open(name)
+            return opened, screens_of(opened)
+
+        return await asyncio.to_thread(work)
+
+    @reactive.effect
+    @guarded
+    def start() -> None:
+        found = _chosen(shelf, session.clientdata.url_search())
+        if found is None:
+            shown.set(note("The folder has no model of this name. Choose one above.", "problem"))
+        elif found.problem:
+            shown.set(note(f"{found.path.name} cannot be opened: {found.problem}. Save the model again.", "problem"))
+        else:
+            opening(found.name)
+
+    @reactive.effect
+    @guarded
+    def settle() -> None:
+        if opening.status() in ("initial", "running"):
+            return
+        try:
+            opened, screens = opening.result()
+        except Exception as error:  # noqa: BLE001  a file can be wrong in many ways; all are told
+            shown.set(note(in_words(error), "problem"))
+            return
+        with reactive.isolate():
+            panels = [ui.nav_panel(s.title, s.ui(f"screen{i}"), value=s.title) for i, s in enumerate(screens)]
+            for i, screen in enumerate(screens):
+                screen.server(f"screen{i}")
+        advice = [note(opened.missing)] if opened.missing else []
+        shown.set(ui.TagList(*advice, ui.navset_underline(*panels, id="tab")))
+
+    @render.ui
+    def screens() -> Any:
+        return shown()
