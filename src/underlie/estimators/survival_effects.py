@@ -100,6 +100,21 @@ def recommend(
     return _indexed(table, X)
 
 
+def survival_bands(
+    model: SurvivalVAE, patients: Patients, times: Floats, level: float | None, *, average: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """Survival of each row with the ends of its interval, (n, n_times) each; ``average``: of the mean over rows.
+
+    The interval is that of effects, pointwise; without a level, or from one replicate, its ends are the curve itself.
+    """
+    by_member = model._predictor.by_replicate(patients, times)  # (R, n, n_times)
+    if average:
+        by_member = by_member.mean(1, keepdims=True)
+    mean = by_member.mean(0)
+    half = np.zeros_like(mean) if level is None or len(by_member) < 2 else _half_width(by_member, level)
+    return mean, np.clip(mean - half, 0.0, 1.0), np.clip(mean + half, 0.0, 1.0)
+
+
 def treatment_options(model: SurvivalVAE) -> list[Any]:
     """Every treatment that can be recommended: levels, or dicts from column to level where there are several columns.
 
@@ -195,13 +210,19 @@ def _with_interval(name: str, by_member: Floats, level: float, value: Floats | N
     """A value, by default the mean over members (R, n), with an interval from their spread.
 
     Each member is a draw of the posterior with importance-sampling noise of its own, so the spread carries both.
+    """
+    half = _half_width(by_member, level)
+    centre = by_member.mean(0) if value is None else value
+    return pd.DataFrame({name: centre, "lower": centre - half, "upper": centre + half})
+
+
+def _half_width(by_member: Floats, level: float) -> Floats:
+    """Of the interval of a mean over members, the first axis.
+
     Members come in mirrored pairs, of which each pair tells once: R / 2 degrees of freedom.
     """
-    mean = by_member.mean(0)
-    sd = np.sqrt(((by_member - mean) ** 2).mean(0))
-    half = student_t.ppf(0.5 + 0.5 * level, max(1, len(by_member) // 2)) * sd
-    centre = mean if value is None else value
-    return pd.DataFrame({name: centre, "lower": centre - half, "upper": centre + half})
+    half: Floats = student_t.ppf(0.5 + 0.5 * level, max(1, len(by_member) // 2)) * by_member.std(0)
+    return half
 
 
 def _supported(model: SurvivalVAE, arms: list[Patients], options: list[Any]) -> NDArray[np.bool_]:

@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student_t
 
 from underlie.check.decisions.folds import read_treatments
 from underlie.check.survival import SurvivalMetrics
 from underlie.check.survival.kaplan_meier import survival_curve
 from underlie.check.survival.outcomes import Outcome, read_outcome
-from underlie.estimators.survival_effects import option_name, treatment_options
+from underlie.estimators.survival_effects import option_name, survival_bands, treatment_options
 from underlie.plot.style import GREY, axes_or_new, markers, open_frame, palette, panels
 
 Array = NDArray[np.float64]
@@ -287,20 +286,12 @@ def _predict(
 ) -> list[_Curve]:
     """Curves of the rows of X, or their average as a single one."""
     # What replicates say one by one has no public method; other estimators have no replicates.
-    predictor = getattr(model, "_predictor", None)
-    if predictor is None:
+    if getattr(model, "_predictor", None) is None:
         given = {} if treatment is None else {"treatment": treatment}
         values = np.asarray(model.predict_survival_function(X, grid, **given), dtype=np.float64)
         return [_Curve(name, v, v, v) for v in (values.mean(0, keepdims=True) if average else values)]
-    by_replicate = predictor.by_replicate(model._asked(X, treatment), grid)  # (R, n, n_times)
-    if average:
-        by_replicate = by_replicate.mean(1, keepdims=True)
-    mean, spread = by_replicate.mean(0), by_replicate.std(0)
-    # As in the intervals of effects: replicates come in mirrored pairs, of which each pair tells once.
-    quantile = float(student_t.ppf(0.5 + 0.5 * level, max(1, len(by_replicate) // 2))) if level is not None else 0.0
-    half = spread * quantile if len(by_replicate) > 1 else 0.0 * spread
-    bounds = np.clip(mean - half, 0.0, 1.0), np.clip(mean + half, 0.0, 1.0)
-    return [_Curve(name, *parts) for parts in zip(mean, *bounds, strict=True)]
+    bands = survival_bands(model, model._asked(X, treatment), grid, level, average=average)
+    return [_Curve(name, *parts) for parts in zip(*bands, strict=True)]
 
 
 def _places(ax: Axes | None, n: int) -> tuple[Figure, list[Axes]]:
