@@ -1,28 +1,72 @@
-"""Sphinx configuration: pages in Markdown, the reference from the docstrings."""
+"""Sphinx configuration: pages in Markdown whose code runs at the build, the reference from the docstrings.
+
+Nothing is fetched, neither at the build nor by the finished pages.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import underlie
+
+HERE = Path(__file__).parent
+BUILT = HERE / "_build"
 
 project = "underlie"
 author = "The underlie developers"
 copyright = "2026, The underlie developers"
 release = underlie.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "decisions"]
-myst_enable_extensions = ["dollarmath", "fieldlist"]
-myst_heading_anchors = 3
+extensions = [
+    "myst_nb",  # pages in Markdown; their code cells are run, and what they show is kept until the code changes
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "_ipython", "_templates"]
+templates_path = ["_templates"]
+nitpicky = True
 
+# ---- pages ----
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+copybutton_exclude = ".linenos, .gp, .go"
+
+# ---- code in pages ----
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(BUILT / "cells")
+nb_execution_timeout = 180
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_number_source_lines = False
+
+# Figures of all pages look alike: the kernels read their configuration from a copy, in which IPython may write.
+_kernel = BUILT / "ipython" / "profile_default"
+_kernel.mkdir(parents=True, exist_ok=True)
+shutil.copy(HERE / "_ipython" / "ipython_kernel_config.py", _kernel)
+os.environ["IPYTHONDIR"] = str(_kernel.parent)
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+
+# ---- reference ----
+autosummary_generate = True
+autosummary_context = {
+    # Methods come from our own classes; those of scikit-learn's are on its pages.
+    "stop": "BaseEstimator, TransformerMixin, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Module, tuple, object",
+}
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_use_param = False  # types are words such as "array (n, columns)", not names to be linked
 napoleon_use_rtype = False
+napoleon_use_ivar = False
+napoleon_custom_sections = [("Attributes", "params_style"), ("Warns", "returns_style")]
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": False, "undoc-members": False}
+nitpick_ignore_regex = [(r"py:(class|obj|exc)", r".*")]  # bases and exceptions of other libraries
 
 
 def _skip_plumbing(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool:
@@ -30,11 +74,29 @@ def _skip_plumbing(app: Any, what: str, name: str, obj: Any, skip: bool, options
     return skip or name == "get_metadata_routing" or (name.startswith("set_") and name.endswith("_request"))
 
 
+# ---- look ----
+html_theme = "furo"
+html_title = "underlie"
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
+html_copy_source = False
+html_show_sphinx = False
+mathjax_path = "mathjax/tex-chtml.js"
+
+
+def _bring_mathjax(app: Any, error: Exception | None) -> None:
+    """Put the one file of MathJax that pages load, and its fonts, beside them."""
+    spec = find_spec("sphinx-mathjax-offline")
+    if error is not None or app.builder.format != "html" or spec is None or spec.origin is None:
+        return
+    source, target = Path(spec.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax"
+    fonts = Path("output") / "chtml" / "fonts" / "woff-v2"
+    (target / fonts).mkdir(parents=True, exist_ok=True)
+    shutil.copy(source / "tex-chtml.js", target)
+    shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", _skip_plumbing)
-
-
-html_theme = "alabaster"
-html_theme_options = {"description": "Latent-variable models, fitted in one line", "page_width": "1080px"}
-html_static_path: list[str] = []
+    app.connect("build-finished", _bring_mathjax)
