@@ -75,6 +75,20 @@ def test_numeric_view_is_in_the_users_units(patients: pd.DataFrame) -> None:
         np.testing.assert_array_equal(numeric[f"site={site}"], expected)
 
 
+@pytest.mark.parametrize("most", [7, 10_000])
+def test_some_rows_are_those_of_the_whole(patients: pd.DataFrame, most: int) -> None:
+    encoder = Encoder.fit(patients, KINDS)
+    whole = encoder.encode(patients)
+    some, numeric, index = encoder.some(patients, most)
+    assert len(index) == min(most, len(patients))
+    assert np.array_equal(index, np.unique(index))
+    assert np.array_equal(some.values, whole.values[index])
+    assert some.observed is not None
+    assert whole.observed is not None
+    assert np.array_equal(some.observed, whole.observed[index])
+    assert np.array_equal(numeric, encoder.numeric(patients)[index], equal_nan=True)
+
+
 def test_numeric_is_affine_in_the_coordinates(patients: pd.DataFrame) -> None:
     encoder = Encoder.fit(patients, KINDS)
     numeric, values = encoder.numeric(patients), encoder.encode(patients).values

@@ -16,7 +16,7 @@ from underlie.data.build import FinishedColumn, build_table, fill_table
 from underlie.data.chunks import ParquetSource
 from underlie.data.codec import Codec, Floats
 from underlie.data.inference import has_two_values, infer_array, infer_images, infer_table, warn_of_empty_rows
-from underlie.data.reading import Container, Reader, refuse_series
+from underlie.data.reading import Container, Raw, Reader, refuse_series
 from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
 from underlie.data.sources import RowSource, as_source, blocks, is_source, sample_rows
@@ -230,6 +230,30 @@ class Encoder:
         """
         raw = self._reader.read(X)
         return self._codec.numeric(raw.values, raw.missing)
+
+    def some(self, X: Any, most: int) -> tuple[Encoded, Floats, NDArray[np.intp]]:
+        """What :meth:`encode` and :meth:`numeric` say of at most so many rows, at random but always the same.
+
+        Parameters
+        ----------
+        X : table, array or images of n rows
+        most : int
+
+        Returns
+        -------
+        encoded : Encoded
+        numeric : ndarray of float64, shape (k, P)
+        index : ndarray of int, shape (k,)
+            Which rows they are, in ascending order; k is n or ``most``, whichever is smaller.
+        """
+        raw = self._reader.read(X)
+        n = len(raw.values)
+        index = np.arange(n) if n <= most else np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+        if n > most:
+            raw = Raw(raw.values[index], None if raw.missing is None else raw.missing[index])
+        values = self._codec.encode(raw.values, raw.missing)
+        numeric = self._codec.numeric_from_encoded(values, raw.missing, raw.values)
+        return Encoded(values, None if raw.missing is None else ~raw.missing), numeric, index
 
     def numeric_parts(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """:meth:`numeric` of X, a part at a time where X is a row source, else all at once.

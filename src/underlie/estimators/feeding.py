@@ -92,12 +92,10 @@ def start_rows(X: Any, encoder: Encoder) -> StartRows:
     from_source = is_source(X)
     if from_source:
         X = sample_rows(as_source(X), START_ROWS)
-    encoded = encoder.encode(X)
-    coordinates = (encoder.numeric(X) - encoder.numeric_loc) / encoder.numeric_scale
-    found = StartRows(encoded, coordinates, None if from_source else np.arange(len(encoded)))
-    if len(found) <= START_ROWS:
-        return found
-    return found.some(np.sort(np.random.default_rng(0).choice(len(found), START_ROWS, replace=False)))
+    encoded, numeric, index = encoder.some(X, START_ROWS)
+    numeric -= encoder.numeric_loc
+    numeric /= encoder.numeric_scale
+    return StartRows(encoded, numeric, None if from_source else index)
 
 
 def engine_rows(name: str, X: Any, encoder: Encoder, device: torch.device) -> Rows:
