@@ -92,7 +92,7 @@ class Handwriting:
         return len(self.characteristics)
 
     def ink(self, rows: Rows | slice | None = None) -> NDArray[np.float32]:
-        """The amount of ink in each pixel, |x - paper| / 255, whichever way round the pixels were published.
+        """The amount of ink in each pixel, abs(x - paper) / 255, whichever way round the pixels were published.
 
         Parameters
         ----------

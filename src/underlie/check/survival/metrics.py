@@ -138,7 +138,7 @@ def survival_metrics(
         \mathrm{IBS} = \frac{1}{t_1 - t_0} \int_{t_0}^{t_1} \mathrm{BS}(t) \, dt
 
     by the trapezoidal rule on the supported part of `times`; concordance is the weighted share of concordant
-    comparable pairs (:mod:`underlie.check.survival.concordance`), D-calibration the chi-square test that S(T | x) is
+    comparable pairs (`underlie.check.survival.concordance`), D-calibration the chi-square test that S(T | x) is
     uniform.
 
     Parameters
