@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ MODELS = {
 }
 
 
-def joint(parents: dict[str, str]) -> SimpleNamespace:
+def joint(parents: Mapping[str, Sequence[str]]) -> SimpleNamespace:
     return SimpleNamespace(factors=[SimpleNamespace(name=name, parents=tuple(own)) for name, own in parents.items()])
 
 
@@ -77,6 +78,18 @@ def test_one_joint_and_large_graphs_are_drawn() -> None:
     big = SimpleNamespace(factors=[SimpleNamespace(name=name, parents=own) for name, own in chain.items()])
     ax = ul.plot.graph(big)
     assert len([patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]) == 8
+
+
+def test_a_variable_that_is_given_with_each_row_is_drawn_and_observed() -> None:
+    survival = SimpleNamespace(
+        generative_=joint({"z": "", "x": "z", "t": ["terms"], "y": ["terms", "t", "z"]}),
+        inference_=joint({"z": "xy"}),
+    )
+    ax = ul.plot.graph(survival)
+    circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
+    assert sum(to_hex(c.get_facecolor()) == "#ffffff" for c in circles) == 2  # z, in both panels
+    assert [text.get_text() for text in ax.texts].count("terms") == 2
+    assert len([patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]) == 5 + 2
 
 
 def test_what_holds_no_graph_is_refused() -> None:

@@ -60,7 +60,7 @@ def graph(model: Any, ax: Axes | None = None, *, latent: Iterable[str] | None = 
     shown = [_panel("generative model", generative, "p", dashed=False)]
     if inference is not None:
         shown.append(_panel("inference model", inference, "q", dashed=True))
-    places = place(_parents(generative), [edge for panel in shown for edge in panel.edges])
+    places = place(_given(generative) | _parents(generative), [edge for panel in shown for edge in panel.edges])
     hidden = set(latent) if latent is not None else _hidden(generative, inference)
     left, right = (extreme(x for x, _ in places.values()) for extreme in (min, max))
     bottom = max(y for _, y in places.values())
@@ -99,6 +99,12 @@ def _parents(joint: Any) -> dict[str, tuple[str, ...]]:
     return {str(factor.name): tuple(str(parent) for parent in factor.parents) for factor in joint.factors}
 
 
+def _given(joint: Any) -> dict[str, tuple[str, ...]]:
+    """Variables that factors depend on and that have none of their own: they are given with each row."""
+    parents = _parents(joint)
+    return {parent: () for own in parents.values() for parent in own if parent not in parents}
+
+
 def _hidden(generative: Any, inference: Any | None) -> set[str]:
     if inference is not None:
         return set(_parents(inference))
@@ -134,4 +140,5 @@ def _draw_panel(ax: Axes, panel: _Panel, places: Mapping[str, tuple[float, float
     for name, spot in places.items():
         face = "white" if name in hidden else _OBSERVED
         ax.add_patch(Circle(spot, _RADIUS, facecolor=face, edgecolor=_INK, linewidth=1.4, zorder=3))
-        ax.text(*spot, name, ha="center", va="center", fontsize=13, style="italic", zorder=4, color=_INK)
+        size = 13 if len(name) <= 2 else 9
+        ax.text(*spot, name, ha="center", va="center", fontsize=size, style="italic", zorder=4, color=_INK)
