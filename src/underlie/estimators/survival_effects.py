@@ -37,9 +37,9 @@ def treatment_effect(
     arms = _arms(model, X, [treatment, control])
     treated, untreated = (_by_member(model, arm, time, measure) for arm in arms)
     values = [_ensemble(model, arm, measure, m) for arm, m in zip(arms, (treated, untreated), strict=True)]
-    table = _with_interval("effect", treated - untreated, level, values[0] - values[1])
+    table = with_interval("effect", treated - untreated, level, values[0] - values[1])
     table["treated"], table["control"] = values
-    table["supported"] = _supported(model, arms, [treatment, control]).all(0)
+    table["supported"] = supported_by_data(model, arms, [treatment, control]).all(0)
     return _indexed(table, X)
 
 
@@ -52,9 +52,9 @@ def average_effect(
     treated, untreated = (_by_member(model, arm, time, measure) for arm in arms)
     values = [_ensemble(model, arm, measure, m).mean() for arm, m in zip(arms, (treated, untreated), strict=True)]
     spread = (treated - untreated).mean(1, keepdims=True)
-    table = _with_interval("effect", spread, level, np.array([values[0] - values[1]]))
+    table = with_interval("effect", spread, level, np.array([values[0] - values[1]]))
     table["treated"], table["control"] = values
-    table["supported"] = _supported(model, arms, [treatment, control]).all(0).mean()
+    table["supported"] = supported_by_data(model, arms, [treatment, control]).all(0).mean()
     table["n"] = treated.shape[1]
     return table
 
@@ -78,26 +78,50 @@ def recommend(
     elif callable(rule):
         utility = [_by_rule(rule, option, curve) for option, curve in zip(options, curves, strict=True)]
     values = np.stack(utility)  # (options, R, n)
-    supported = _supported(model, arms, options)
+    supported = supported_by_data(model, arms, options)
     at = options.index(baseline)
     gains = values - values[at]
-    mean = np.where(supported, gains.mean(1), -np.inf)
-    mean[at] = 0.0
-    best = mean.argmax(0)
-    # The rule: another treatment only where it gains enough; elsewhere the control.
-    chosen = np.where(mean[best, np.arange(mean.shape[1])] >= min_gain, best, at)
+    chosen, confirmed = chosen_by_gain(gains.mean(1), supported, at, min_gain)
     rows = np.arange(len(chosen))
-    table = _with_interval("gain", gains[chosen, :, rows].T, level)
+    table = with_interval("gain", gains[chosen, :, rows].T, level)
     advised = np.array([_label(option) for option in options], dtype=object)[chosen]
-    # Advice for the control is advice too: it takes an alternative that the data could have shown to be better.
-    alternatives = np.delete(supported, at, axis=0).any(0)
-    confirmed = supported[chosen, rows] & supported[at] & alternatives
     advised[~confirmed] = None
     table.insert(0, "recommended", advised)
     table["supported"] = confirmed
     for option, curve in zip(options, curves, strict=True):
         table[f"survival {option_name(option)}"] = curve.mean(0)
     return _indexed(table, X)
+
+
+def chosen_by_gain(
+    gains: Floats, supported: NDArray[np.bool_], control: int, min_gain: float
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The clinicians' rule: another treatment only where the data support it and it gains enough, else the control.
+
+    Parameters
+    ----------
+    gains : array (options, n)
+        Over the control.
+    supported : array of bool (options, n)
+    control : int
+        Its place among the options.
+    min_gain : float
+
+    Returns
+    -------
+    chosen : array of int (n,)
+        Place of the treatment.
+    confirmed : array of bool (n,)
+        Whether the data support the choice. Advice for the control is advice too: it takes an alternative that the data
+        could have shown to be better.
+    """
+    mean = np.where(supported, gains, -np.inf)
+    mean[control] = 0.0
+    best = mean.argmax(0)
+    rows = np.arange(mean.shape[1])
+    chosen = np.where(mean[best, rows] >= min_gain, best, control)
+    alternatives = np.delete(supported, control, axis=0).any(0)
+    return chosen, supported[chosen, rows] & supported[control] & alternatives
 
 
 def survival_bands(
@@ -108,8 +132,11 @@ def survival_bands(
     The interval is that of effects, pointwise; without a level, or from one replicate, its ends are the curve itself.
     """
     by_member = model._predictor.by_replicate(patients, times)  # (R, n, n_times)
-    if average:
-        by_member = by_member.mean(1, keepdims=True)
+    return band(by_member.mean(1, keepdims=True) if average else by_member, level)
+
+
+def band(by_member: Floats, level: float | None) -> tuple[Floats, Floats, Floats]:
+    """Mean over members, the first axis, of probabilities, with the ends of its interval; see `survival_bands`."""
     mean = by_member.mean(0)
     half = np.zeros_like(mean) if level is None or len(by_member) < 2 else _half_width(by_member, level)
     return mean, np.clip(mean - half, 0.0, 1.0), np.clip(mean + half, 0.0, 1.0)
@@ -206,7 +233,7 @@ def _by_rule(rule: Any, option: Any, survival: Floats) -> Floats:
     return np.stack(found)
 
 
-def _with_interval(name: str, by_member: Floats, level: float, value: Floats | None = None) -> pd.DataFrame:
+def with_interval(name: str, by_member: Floats, level: float, value: Floats | None = None) -> pd.DataFrame:
     """A value, by default the mean over members (R, n), with an interval from their spread.
 
     Each member is a draw of the posterior with importance-sampling noise of its own, so the spread carries both.
@@ -225,7 +252,7 @@ def _half_width(by_member: Floats, level: float) -> Floats:
     return half
 
 
-def _supported(model: SurvivalVAE, arms: list[Patients], options: list[Any]) -> NDArray[np.bool_]:
+def supported_by_data(model: SurvivalVAE, arms: list[Patients], options: list[Any]) -> NDArray[np.bool_]:
     """Whether patients like each row are given each treatment often enough, (options, n); a dose, within its range."""
     assert model._rows.treatment_encoder is not None
     columns = list(model._rows.treatment_encoder.schema)
