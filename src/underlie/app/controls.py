@@ -39,7 +39,7 @@ def pictures(id: str, *, size: int = 168, label: str) -> Tag:
     ``label`` names the group for screen readers, which are told when it changes.
     """
     live: TagAttrs = {"role": "group", "aria-label": label, "aria-live": "polite"}
-    return ui.div(live, id=resolve_id(id), class_="shiny-html-output-free pictures", style=f"--size: {size}px")
+    return ui.div(live, id=resolve_id(id), class_="pictures", style=f"--size: {size}px")
 
 
 class render_pictures(Renderer[Sequence[Picture]]):

@@ -98,7 +98,7 @@ def dependencies() -> list[HTMLDependency]:
     shipped = Path(plotly.__file__).parent / "package_data"
     return [
         HTMLDependency(
-            "plotly", plotly.__version__, source={"subdir": str(shipped)}, script={"src": "plotly.min.js", "defer": ""}
+            "plotly", plotly.__version__, source={"subdir": str(shipped)}, script={"src": "plotly.min.js", "async": ""}
         ),
         HTMLDependency(
             "underlie",

@@ -1,0 +1,76 @@
+"""The fields of a form as controls of a page: one input for all of them, sent as it is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from htmltools import HTMLDependency, Tag, TagAttrs, TagList
+from shiny import ui
+from shiny.module import resolve_id
+from shiny.session import require_active_session
+
+from underlie import __version__
+from underlie.app.form.fields import MISSING, Field
+
+_WWW: Final = Path(__file__).parent / "www"
+
+
+def form(id: str, fields: Sequence[Field], *, label: str) -> TagList:
+    """Fields below each other, all empty. ``input.<id>()`` is a dict of what stands in them, by key of the field.
+
+    A value is the text of a number, the key of a level, "" where nothing is entered, and "?" where no number stands.
+    """
+    name = resolve_id(id)
+    group: TagAttrs = {"role": "group", "aria-label": label}
+    return TagList(dependency(), ui.div(group, *(_control(name, field) for field in fields), id=name, class_="form-bank"))
+
+
+async def fill_form(id: str, fields: Sequence[Field], values: Mapping[str, Any]) -> None:
+    """Put cells of a row, by column, into the fields of a form; the form sends them back as if they were typed."""
+    session = require_active_session(None)
+    entered = {field.key: _entered(field, values.get(field.name)) for field in fields}
+    await session.send_custom_message("underlie-form", {"id": session.ns(id), "values": entered})
+
+
+def dependency() -> HTMLDependency:
+    """Scripts and styles of forms."""
+    return HTMLDependency(
+        "underlie-form",
+        __version__,
+        source={"subdir": str(_WWW)},
+        script={"src": "form.js"},
+        stylesheet={"href": "form.css"},
+    )
+
+
+def _entered(field: Field, cell: Any) -> str:
+    entered = field.entered_of(cell)
+    if entered is None:
+        return MISSING
+    return entered if isinstance(entered, str) else f"{entered:.10g}"
+
+
+def _control(form_name: str, field: Field) -> Tag:
+    name = f"{form_name}-{field.key}"
+    hint = f"{name}-hint"
+    described: TagAttrs = {"data-key": field.key, "aria-describedby": hint if field.hint else None}
+    return ui.div(
+        ui.tags.label(field.name, {"for": name}),
+        ui.tags.select(
+            described,
+            *(ui.tags.option(text, value=key) for key, text in field.choices.items()),
+            id=name,
+            class_="form-select",
+        )
+        if field.is_choice
+        else ui.tags.input(described | _number(field), id=name, class_="form-control"),
+        ui.span(field.hint, id=hint, class_="field-hint") if field.hint else None,
+        class_="field",
+    )
+
+
+def _number(field: Field) -> TagAttrs:
+    attributes: TagAttrs = {"type": "number", "inputmode": "decimal", "placeholder": "missing", "autocomplete": "off"}
+    return attributes | {"step": "1" if field.is_whole else "any"}

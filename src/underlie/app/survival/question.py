@@ -1,0 +1,130 @@
+"""What is asked of a survival model: which treatments, at what horizon, for what gain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final, final
+
+import numpy as np
+
+from underlie.app.opened import Opened
+from underlie.estimators.survival_effects import option_name, treatment_options
+from underlie.report.numbers import format_number
+from underlie.report.time_unit import DAYS, TimeUnit
+
+#: doses that stand for a treatment that is a number
+_DOSES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: more treatments than these cannot be told apart in a figure
+MOST_ARMS: Final = 6
+_MIN_GAIN: Final = 0.07
+
+
+@final
+@dataclass(frozen=True)
+class Arm:
+    """A treatment that can be compared.
+
+    Attributes
+    ----------
+    name : str
+        As the model's tables name it: "yes", or "horTh=yes, chemo=no".
+    label : str
+        As a sentence names it: "horTh = yes".
+    option : level or dict
+        As the model's methods take it.
+    """
+
+    name: str
+    label: str
+    option: Any
+
+
+@final
+@dataclass(frozen=True)
+class Start:
+    """What the screen shows first: as it was asked when the model was fitted, or what is usual.
+
+    Attributes
+    ----------
+    horizon : float
+        In the unit of the outcome.
+    unit : TimeUnit
+    control : str
+        Name of an arm; empty without treatments.
+    min_gain : float
+    randomised : bool
+        Whether treatment is known to have been assigned by lot.
+    """
+
+    horizon: float
+    unit: TimeUnit
+    control: str
+    min_gain: float
+    randomised: bool
+
+
+def arms_of(model: Any) -> tuple[Arm, ...]:
+    """The treatments that a model can compare; of a dose with many values five that were given, least to largest."""
+    if not model.treatments_:
+        return ()
+    try:
+        options = treatment_options(model)
+    except ValueError:  # a dose
+        options = _with_doses(model.treatment_levels_)
+    single = f"{model.treatments_[0]} = " if len(model.treatments_) == 1 else ""
+    return tuple(Arm(option_name(option), f"{single}{_said(option)}", option) for option in options)
+
+
+def has_doses(model: Any) -> bool:
+    """Whether a treatment has so many values that the model recommends none of them."""
+    if not model.treatments_:
+        return False
+    try:
+        treatment_options(model)
+    except ValueError:
+        return True
+    return False
+
+
+def start_of(opened: Opened, arms: Sequence[Arm]) -> Start:
+    """What was asked when the model was fitted, as far as it is written beside it and still fits the model."""
+    asked = opened.note.question if opened.note is not None else {}
+    model = opened.model
+    horizon = asked.get("horizon")
+    if not isinstance(horizon, (int, float)) or not 0 < horizon <= model.follow_up_:
+        horizon = float(np.median(model.event_times_))
+    names = [arm.name for arm in arms]
+    control, gain = str(asked.get("control")), asked.get("min_gain")
+    return Start(
+        horizon=float(horizon),
+        unit=unit_named(asked.get("time_unit"), model.follow_up_),
+        control=control if control in names else (names[0] if names else ""),
+        min_gain=float(gain) if isinstance(gain, (int, float)) and 0 <= gain < 1 else _MIN_GAIN,
+        randomised=asked.get("randomised") is True,
+    )
+
+
+def unit_named(name: Any, longest: float) -> TimeUnit:
+    """The unit of that name; times without a unit where there is none such."""
+    return TimeUnit.of(name if name in DAYS else None, longest)
+
+
+def _said(option: Any) -> str:
+    """A treatment in a sentence."""
+    return format_number(option) if isinstance(option, float) else option_name(option)
+
+
+def _with_doses(levels: dict[Any, list[Any]]) -> list[Any]:
+    """Combinations of levels, with a few values of each dose."""
+    few = [values if len(values) <= 12 else _spread(values) for values in levels.values()]
+    if len(few) == 1:
+        return list(few[0])
+    return [dict(zip(levels, combination, strict=True)) for combination in product(*few)]
+
+
+def _spread(values: list[Any]) -> list[Any]:
+    """Of many values a few, from the least to the largest."""
+    ordered = sorted(values)
+    return list(dict.fromkeys(ordered[round(share * (len(ordered) - 1))] for share in _DOSES))
