@@ -7,15 +7,13 @@ Rate: rows learned per second from a file in the system's cache and from the sam
 own that take turns, so that whatever else the machine does hits both alike. Both see the same rows in the same order.
 The file has as many rows as are still read from it (a little more than 1 GiB when encoded as float32).
 
-    python benchmarks/out_of_core.py [--gigabytes 20] [--seconds 20] [--rounds 5] [--folder .] [--out result.json]
+    python benchmarks/out_of_core.py [--gigabytes 20] [--seconds 20] [--rounds 5] [--folder .]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import signal
 import statistics
@@ -27,6 +25,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import measured
 import numpy as np
 
 SHAPE = (28, 28)
@@ -102,34 +101,45 @@ def read_through(path: Path) -> None:
             pass
 
 
-def measure(gigabytes: float, seconds: float, rounds: int, folder: Path) -> dict[str, Any]:
-    """Memory on the large file, rates on the small one."""
-    result: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-    }
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        large, small = Path(place) / "large.npy", Path(place) / "small.npy"
-        make_file(large, int(gigabytes * 1e9 / (SHAPE[0] * SHAPE[1])), 1000)
-        result["memory"] = in_child(large, seconds, "file")
-        print(json.dumps(result["memory"]), flush=True)
-        large.unlink()
-        make_file(small, STREAMED_ROWS, 10)
-        read_through(small)
-        rates: dict[str, list[float]] = {"file": [], "memory": []}
-        for turn in range(rounds):
-            for where in ("file", "memory") if turn % 2 else ("memory", "file"):
-                rates[where].append(in_child(small, seconds, where)["rows_per_second"])
-                print(where, rates[where][-1], flush=True)
+def memory(gigabytes: float, seconds: float, place: Path) -> dict[str, Any]:
+    """A table: peak memory while a large file trains."""
+    large = place / "large.npy"
+    make_file(large, int(gigabytes * 1e9 / (SHAPE[0] * SHAPE[1])), 1000)
+    found = in_child(large, seconds, "file")
+    large.unlink()
+    names = ("rows", "file_megabytes", "peak_megabytes", "peak_megabytes_before", "seconds_before_the_first_step")
+    note = (
+        f"Images of 28 x 28 bytes; largest resident memory of the process in {seconds:g} seconds of training, pages of "
+        "the file included, and what it was before the fit, libraries alone."
+    )
+    row = measured.row("underlie, from a file", {name: found[name] for name in names})
+    return {"title": f"Memory: a file of {gigabytes:g} GB", "note": note, "rows": [row]}
+
+
+def rate(seconds: float, rounds: int, place: Path) -> dict[str, Any]:
+    """A table: rows a second from a cached file, and from memory."""
+    small = place / "small.npy"
+    make_file(small, STREAMED_ROWS, 10)
+    read_through(small)
+    rates: dict[str, list[float]] = {"file": [], "memory": []}
+    for turn in range(rounds):
+        for where in ("file", "memory") if turn % 2 else ("memory", "file"):
+            rates[where].append(in_child(small, seconds, where)["rows_per_second"])
+            print(where, rates[where][-1], flush=True)
     ratios = [a / b for a, b in zip(rates["file"], rates["memory"], strict=True)]
-    result["rate"] = {
-        "rows": STREAMED_ROWS,
-        "rows_per_second": rates,
-        "median": {where: statistics.median(each) for where, each in rates.items()},
-        "ratio_of_each_round": [round(r, 3) for r in ratios],
-        "median_ratio": round(statistics.median(ratios), 3),
-    }
-    return result
+    spread = {"rate": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+    note = (
+        f"Rows learned from per second on the clock, relative to the same rows in memory; {rounds} rounds of two "
+        f"processes that take turns of {seconds:g} seconds each. The file, {STREAMED_ROWS:,} images, is in the system's "
+        "cache; a second thread reads ahead, so that the rate depends on a second core that is free."
+    )
+    rows = [
+        measured.row("rows in memory", {"rate": 1.0}, rows_per_second=round(statistics.median(rates["memory"]))),
+        measured.row(
+            "underlie, from a file", spread, least=0.8, rows_per_second=round(statistics.median(rates["file"]))
+        ),
+    ]
+    return {"title": "Rate: a file in the cache", "note": note, "rows": rows}
 
 
 def main() -> None:
@@ -138,18 +148,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of training, each time")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(), help="where the files are made, and deleted again")
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--child", choices=["file", "memory"], help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         print(json.dumps(train(arguments.file, arguments.seconds, in_memory=arguments.child == "memory")))
         return
-    result = measure(arguments.gigabytes, arguments.seconds, arguments.rounds, arguments.folder)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        place = Path(folder)
+        tables = [
+            memory(arguments.gigabytes, arguments.seconds, place),
+            rate(arguments.seconds, arguments.rounds, place),
+        ]
+    measured.keep("out_of_core", tables)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ def _mark(row: Mapping[str, Any], table: Mapping[str, Any]) -> str:
     reach, ratio = row.get("reach"), row.get("ratio")
     if reach is not None and row["seconds"] > reach:
         return "beyond its reach"
+    if row.get("least") is not None and row["rate"] < row["least"]:
+        return "below its reach"
     if ratio is None:
         return ""
     if "reference" in table:
