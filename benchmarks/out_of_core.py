@@ -130,8 +130,8 @@ def rate(seconds: float, rounds: int, place: Path) -> dict[str, Any]:
     spread = {"rate": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
     note = (
         f"Rows learned from per second on the clock, relative to the same rows in memory; {rounds} rounds of two "
-        f"processes that take turns of {seconds:g} seconds each. The file, {STREAMED_ROWS:,} images, is in the system's "
-        "cache; a second thread reads ahead, so that the rate depends on a second core that is free."
+        f"processes that take turns of {seconds:g} seconds each. The file, {STREAMED_ROWS:,} images, is in the "
+        "system's cache; a second thread reads ahead, so that the rate depends on a second core that is free."
     )
     rows = [
         measured.row("rows in memory", {"rate": 1.0}, rows_per_second=round(statistics.median(rates["memory"]))),
