@@ -43,16 +43,9 @@ def serve(shelf: Shelf, *, host: str, port: int | None, browser: bool, say: Call
     CannotServe
         If the port is taken, or the host is none of this machine's.
     """
-    listening = _listen(host, port)
+    listening = listen(host, port)
     address = _address(host, listening.getsockname()[1])
-    server = uvicorn.Server(
-        uvicorn.Config(
-            only_own_pages(make_app(shelf), host),
-            log_level="error",
-            lifespan="on",
-            timeout_graceful_shutdown=_PATIENCE,
-        )
-    )
+    server = make_server(shelf, host)
     announce = threading.Thread(target=_announce, args=(address, shelf, browser, say), daemon=True)
     announce.start()
     try:
@@ -63,15 +56,21 @@ def serve(shelf: Shelf, *, host: str, port: int | None, browser: bool, say: Call
         listening.close()
 
 
-def _announce(address: str, shelf: Shelf, browser: bool, say: Callable[[str], None]) -> None:
-    # The socket listens already: a request that comes before the server runs waits for it.
-    say(address)
-    if browser:
-        webbrowser.open(address)
-    shelf.open_first()
+def make_server(shelf: Shelf, host: str = "127.0.0.1") -> uvicorn.Server:
+    """The server of a shelf, not started yet."""
+    app = only_own_pages(make_app(shelf), host)
+    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=_PATIENCE)
+    return uvicorn.Server(config)
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens, at a free port where none is given.
+
+    Raises
+    ------
+    CannotServe
+        If the port is taken, or the host is none of this machine's.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,15 +79,20 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        if port is not None and not isinstance(error, socket.gaierror):
-            raise CannotServe(
-                f"port {port} of {host} cannot be used ({error.strerror}): choose another --port, or leave it out"
-            ) from error
-        raise CannotServe(
-            f"--host {host}: this machine has no such address ({error.strerror}); leave it out"
-        ) from error
-    listening.set_inheritable(True)
+        if port is None or isinstance(error, socket.gaierror):
+            text = f"--host {host}: this machine has no such address ({error.strerror}); leave it out"
+        else:
+            text = f"port {port} of {host} cannot be used ({error.strerror}): choose another --port, or leave it out"
+        raise CannotServe(text) from error
     return listening
+
+
+def _announce(address: str, shelf: Shelf, browser: bool, say: Callable[[str], None]) -> None:
+    # The socket listens already: a request that comes before the server runs waits for it.
+    say(address)
+    if browser:
+        webbrowser.open(address)
+    shelf.open_first()
 
 
 def _address(host: str, port: int) -> str:

@@ -24,7 +24,9 @@ def form(id: str, fields: Sequence[Field], *, label: str) -> TagList:
     """
     name = resolve_id(id)
     group: TagAttrs = {"role": "group", "aria-label": label}
-    return TagList(dependency(), ui.div(group, *(_control(name, field) for field in fields), id=name, class_="form-bank"))
+    return TagList(
+        dependency(), ui.div(group, *(_control(name, field) for field in fields), id=name, class_="form-bank")
+    )
 
 
 async def fill_form(id: str, fields: Sequence[Field], values: Mapping[str, Any]) -> None:

@@ -20,7 +20,16 @@ from underlie.report.time_unit import TimeUnit
 _WIDTH: Final = 640.0
 _HEIGHTS: Final = (260.0, 400.0)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 12.0, 46.0
+#: height of one name below the picture
+_ENTRY: Final = 20.0
 #: lines are told apart by their dashes too
+#: looks of straight lines; in the picture itself, so that it can leave the page
+_RULES: Final = {
+    "grid": {"stroke": "#e3e6e8"},
+    "tick": {"stroke": "#7b858e"},
+    "at": {"stroke": "#59626b", "stroke-dasharray": "3 3", "stroke-width": "1.5"},
+}
+_FONT: Final = {"font-family": "system-ui, sans-serif", "font-size": "13", "fill": "#22272c"}
 DASHES: Final = ("", "9 4", "2 3", "9 3 2 3", "14 4", "5 5")
 
 
@@ -77,7 +86,14 @@ def lines_of_many(patients: Sequence[tuple[str, Sequence[Curve]]], labels: Seque
 
 
 def draw(
-    lines: Sequence[Line], unit: TimeUnit, horizon: float, last_event: float, *, label: str, width: float | None = None
+    lines: Sequence[Line],
+    unit: TimeUnit,
+    horizon: float,
+    last_event: float,
+    *,
+    label: str,
+    width: float | None = None,
+    named: bool = False,
 ) -> Tag:
     """Curves over time, with bands, a line at the horizon, and shade where nobody was seen to have the event.
 
@@ -91,18 +107,22 @@ def draw(
         What the figure shows, for those who do not see it.
     width : float, optional
         Pixels.
+    named : bool
+        Whether names of the lines stand below; a page has `legend` instead.
     """
     wide = max(260.0, width or _WIDTH)
     frame = _Frame(wide, float(np.clip(0.56 * wide, *_HEIGHTS)), float(lines[0].curve.times[-1]))
-    size = {"viewBox": f"0 0 {frame.width:.0f} {frame.height:.0f}", "role": "img", "aria-label": label}
+    height = frame.height + (_ENTRY * len(lines) if named else 0.0)
+    size = {"viewBox": f"0 0 {frame.width:.0f} {height:.0f}", "role": "img", "aria-label": label}
     return Tag(
         "svg",
-        size | {"class": "curves", "xmlns": "http://www.w3.org/2000/svg", "width": "100%"},
+        size | {"class": "curves", "xmlns": "http://www.w3.org/2000/svg", "width": "100%"} | _FONT,
         *_axes(frame, unit),
         *_unseen(frame, last_event),
         *(_band(frame, line) for line in lines if line.banded),
         *(_curve(frame, line) for line in lines),
         _at_horizon(frame, lines, horizon, unit),
+        *(_names(frame, lines) if named else ()),
     )
 
 
@@ -125,6 +145,17 @@ def _sample(line: Line) -> Tag:
         {"width": "32", "height": "12", "aria-hidden": "true"},
         Tag("line", look | {"stroke-dasharray": line.dash}),
     )
+
+
+def _names(frame: _Frame, lines: Sequence[Line]) -> list[Tag]:
+    """A sample and a name for each line, below the time axis."""
+    found = []
+    for i, line in enumerate(lines):
+        y = frame.height + _ENTRY * (i + 0.5)
+        look = {"x1": f"{_LEFT:.1f}", "x2": f"{_LEFT + 32:.1f}", "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
+        look |= {"stroke": line.colour, "stroke-width": "2.5", "stroke-dasharray": line.dash}
+        found += [Tag("line", look), _text(line.label, _LEFT + 42, y + 4, "start")]
+    return found
 
 
 def _axes(frame: _Frame, unit: TimeUnit) -> list[Tag]:
@@ -153,7 +184,13 @@ def _unseen(frame: _Frame, last_event: float) -> list[Tag]:
     x, right = float(frame.x(last_event)), frame.width - _RIGHT
     box = {"x": f"{x:.1f}", "y": f"{_TOP:.1f}", "width": f"{right - x:.1f}"}
     height = f"{float(frame.y(0.0)) - _TOP:.1f}"
-    return [Tag("rect", box | {"height": height, "class": "unseen"}, Tag("title", "no event was seen after this time"))]
+    return [
+        Tag(
+            "rect",
+            box | {"height": height, "fill": "#59626b", "fill-opacity": "0.08"},
+            Tag("title", "no event was seen after this time"),
+        )
+    ]
 
 
 def _band(frame: _Frame, line: Line) -> Tag:
@@ -182,7 +219,7 @@ def _at_horizon(frame: _Frame, lines: Sequence[Line], horizon: float, unit: Time
 
 def _rule(x1: float, x2: float, y1: float, y2: float, kind: str) -> Tag:
     ends = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
-    return Tag("line", {name: f"{value:.1f}" for name, value in ends.items()} | {"class": kind})
+    return Tag("line", {name: f"{value:.1f}" for name, value in ends.items()} | _RULES[kind])
 
 
 def _text(words: str, x: float, y: float, anchor: str) -> Tag:

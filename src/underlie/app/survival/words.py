@@ -49,7 +49,11 @@ def percent(share: Interval | float, *, intervals: bool = True) -> str:
 def limits(asker: Asker, *, randomised: bool) -> tuple[str, ...]:
     """What the numbers on the page cannot show."""
     if not asker.arms:
-        return (NO_ADVICE, _INTERVALS if asker.has_intervals else _NO_INTERVALS.replace("and no recommendations", ""), _ELSEWHERE)
+        return (
+            NO_ADVICE,
+            _INTERVALS if asker.has_intervals else _NO_INTERVALS.replace("and no recommendations", ""),
+            _ELSEWHERE,
+        )
     confounding = _BY_LOT if randomised else _OBSERVED
     return (NO_ADVICE, confounding, _INTERVALS if asker.has_intervals else _NO_INTERVALS, _ELSEWHERE)
 
@@ -149,7 +153,5 @@ def _why_never(asker: Asker) -> str:
     if not asker.arms:
         return "The model was fitted without treatments."
     if asker.has_doses:
-        return (
-            "A treatment is a dose, of which the model recommends no value by itself: compare the doses that you consider."
-        )
+        return "A treatment is a dose, of which the model recommends no value by itself: compare the doses that you consider."
     return _NO_INTERVALS

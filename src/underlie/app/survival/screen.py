@@ -1,0 +1,377 @@
+"""One patient: a form, curves under each treatment, a recommendation; and patients beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+from htmltools import Tag, TagChild
+from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+
+from underlie.app.controls import slider_bank
+from underlie.app.form.entry import Entry, cells_of, read_entry
+from underlie.app.form.fields import Field, fields_of
+from underlie.app.form.inputs import fill_form, form
+from underlie.app.opened import Opened
+from underlie.app.screens import Screen
+from underlie.app.survival import words
+from underlie.app.survival.answer import Asker
+from underlie.app.survival.document import document_of
+from underlie.app.survival.drawing import draw, legend, lines_of, lines_of_many
+from underlie.app.survival.page import (
+    Answer,
+    Asked,
+    advice_box,
+    answer,
+    comparison_table,
+    described,
+    outlook_table,
+    remarks,
+)
+from underlie.app.survival.question import MOST_ARMS, Arm, Start, arms_of, start_of, unit_named
+from underlie.app.words import Hint, guarded
+from underlie.report.render import render_html
+from underlie.report.time_unit import DAYS
+
+#: patients that one figure can tell apart
+_MOST_PATIENTS: Final = 6
+#: steps of the horizon's slider, from the first to the last
+_FIRST: Final = 0.01
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Room:
+    """What the parts of the screen share; the same for all pages."""
+
+    opened: Opened
+    fields: tuple[Field, ...]
+    arms: tuple[Arm, ...]
+    start: Start
+
+    @classmethod
+    def of(cls, opened: Opened) -> _Room:
+        arms = arms_of(opened.model)
+        return cls(opened, fields_of(opened.model.schema_), arms, start_of(opened, arms))
+
+    def asker(self, shown: tuple[str, ...]) -> Asker:
+        """The model, asked about these treatments; kept, with its curves, for all pages."""
+        arms = tuple(arm for arm in self.arms if arm.name in shown)
+        return self.opened.remember(("survival", shown), lambda: Asker(self.opened.model, arms))
+
+
+def patient_screen(opened: Opened) -> Screen:
+    """The screen of one patient."""
+    room = _Room.of(opened)
+    return Screen("Patient", ui=lambda id: _ui(id, room), server=lambda id: _server(id, room))
+
+
+# ------------------------------------------------------------------------------------------------------------ controls
+
+
+@module.ui
+def _ui(room: _Room) -> Tag:
+    return ui.div(
+        ui.div(*_patient_controls(room), class_="block"),
+        ui.div(
+            ui.h2("Survival"),
+            ui.div(*_question_controls(room), class_="question"),
+            ui.output_ui("horizon_slider"),
+            ui.div(ui.output_ui("advice"), {"aria-live": "polite"}),
+            ui.output_ui("legend"),
+            ui.div(id=module.resolve_id("curves"), class_="shiny-html-output shiny-report-size"),
+            ui.output_ui("outlooks"),
+            ui.output_ui("outcome"),
+            ui.div(
+                ui.download_button("page", "Download as HTML", class_="btn-default"),
+                ui.input_action_button("print", "Print, or save as PDF", class_="btn-default"),
+                class_="controls",
+            ),
+            class_="block",
+        ),
+        ui.div(
+            ui.h2("Patients beside each other"),
+            ui.output_ui("comparison"),
+            ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
+            class_="block wide",
+        ),
+        ui.div(ui.h2("What these numbers cannot tell"), ui.output_ui("limits"), class_="block wide"),
+        class_="columns-2 form-first",
+    )
+
+
+def _patient_controls(room: _Room) -> Iterator[TagChild]:
+    yield ui.h2("The patient")
+    yield ui.p(
+        "Any field may stay empty: it then counts as missing, and the prediction averages over what it may be. Numbers "
+        "outside the data are taken, with a warning.",
+        class_="hint",
+    )
+    if room.opened.n_rows:
+        yield ui.div(
+            ui.input_numeric(
+                "row", f"Row of the data, 1 to {room.opened.n_rows}", None, min=1, max=room.opened.n_rows, step=1
+            ),
+            ui.input_action_button("take", "Fill in this row", class_="btn-default"),
+            class_="controls",
+        )
+    yield form("patient", room.fields, label="The patient")
+    yield ui.output_ui("remarks")
+    yield ui.div(
+        ui.input_text("name", "Name", "Patient 1"),
+        ui.input_action_button("add", "Add to the comparison", class_="btn-primary"),
+        ui.input_action_button("clear", "Empty all fields", class_="btn-default"),
+        class_="controls below",
+    )
+
+
+def _question_controls(room: _Room) -> Iterator[TagChild]:
+    labels = {arm.name: arm.label for arm in room.arms}
+    if room.arms:
+        yield ui.div(
+            ui.input_select("control", "Compared with", labels, selected=room.start.control),
+            ui.input_numeric("gain", "Least gain, points", round(100 * room.start.min_gain, 3), min=0, max=100, step=1),
+            _unit_select(room),
+            class_="controls",
+        )
+    else:
+        yield ui.div(_unit_select(room), class_="controls")
+    if len(room.arms) > MOST_ARMS:
+        first = [room.start.control, *(name for name in labels if name != room.start.control)][:MOST_ARMS]
+        yield ui.input_checkbox_group(
+            "arms", f"Treatments to compare, at most {MOST_ARMS}", labels, selected=first, inline=True
+        )
+
+
+def _unit_select(room: _Room) -> Tag:
+    units = {"": "not known"} | {unit: unit for unit in DAYS}
+    return ui.input_select("unit", "Times in the data are", units, selected=room.start.unit.own)
+
+
+# -------------------------------------------------------------------------------------------------------------- server
+
+
+@module.server
+def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> None:
+    opened, model = room.opened, room.opened.model
+    compared: reactive.Value[tuple[tuple[str, Entry], ...]] = reactive.value(())
+    source: reactive.Value[tuple[int, Entry] | None] = reactive.value(None)
+
+    # ---- what is asked ----
+    @reactive.calc
+    def entry() -> Entry:
+        return read_entry(room.fields, (input.patient() if "patient" in input else None) or {}, model.encoder_)
+
+    @reactive.calc
+    def shown() -> tuple[str, ...]:
+        if len(room.arms) <= MOST_ARMS:
+            return tuple(arm.name for arm in room.arms)
+        chosen = {input.control(), *input.arms()}
+        return tuple([arm.name for arm in room.arms if arm.name in chosen][:MOST_ARMS])
+
+    @reactive.calc
+    def asker() -> Asker:
+        return room.asker(shown())
+
+    @reactive.calc
+    def asked() -> Asked:
+        unit = unit_named(input.unit(), model.follow_up_)
+        moved = input.horizon() if "horizon" in input else None
+        share = room.start.horizon / model.follow_up_ if moved is None else float(moved["value"]) / _end(unit)
+        gain = input.gain() if room.arms else None
+        if gain is not None and not 0 <= gain <= 100:
+            raise ValueError("Least gain: give percentage points between 0 and 100.")
+        control = input.control() if room.arms else ""
+        min_gain = room.start.min_gain if gain is None else gain / 100
+        return Asked(min(share, 1.0) * model.follow_up_, unit, control, min_gain)
+
+    def _end(unit: Any) -> float:
+        return float(model.follow_up_ / unit.per_shown)
+
+    @reactive.calc
+    def found() -> Answer:
+        return answer(asker(), _named(input.name()), entry(), asked())
+
+    @reactive.calc
+    def others() -> tuple[Answer, ...]:
+        return tuple(answer(asker(), name, other, asked()) for name, other in compared())
+
+    @render.ui
+    def horizon_slider() -> Tag:
+        unit = unit_named(input.unit(), model.follow_up_)
+        with reactive.isolate():
+            now = asked().horizon / unit.per_shown
+        label = f"Horizon, {unit.shown}" if unit.shown else "Horizon"
+        return slider_bank("horizon", [label], [now], [(_FIRST * _end(unit), _end(unit))], label="Horizon")
+
+    # ---- what is said ----
+    @render.ui
+    def advice() -> Tag:
+        return advice_box(asker(), found(), asked())
+
+    @render.ui
+    def remarks_() -> TagChild:
+        return remarks(entry())
+
+    output(id="remarks")(remarks_)
+
+    @render.ui
+    def legend_() -> TagChild:
+        return legend(_lines(asker(), found())) if room.arms else None
+
+    output(id="legend")(legend_)
+
+    @render.ui
+    def curves() -> Tag:
+        lines = _lines(asker(), found())
+        width = session.clientdata.output_width("curves")
+        last = float(model.event_times_[-1])
+        return draw(lines, asked().unit, asked().horizon, last, label=described(found(), asked()), width=width)
+
+    @render.ui
+    def outlooks() -> Tag:
+        return outlook_table(asker(), found(), asked())
+
+    @render.ui
+    def limits() -> Tag:
+        sentences = words.limits(asker(), randomised=room.start.randomised)
+        return ui.tags.ul(*(ui.tags.li(sentence) for sentence in sentences))
+
+    # ---- patients of the data ----
+    @reactive.effect
+    @reactive.event(input.take)
+    @guarded
+    async def _take() -> None:
+        number = input.row()
+        if not isinstance(number, int) or not 1 <= number <= opened.n_rows:
+            raise Hint(f"Give the number of a row, 1 to {opened.n_rows}.")
+        cells = cells_of(
+            model.covariates(
+                opened.rows.iloc[[number - 1]] if hasattr(opened.rows, "iloc") else opened.rows[[number - 1]]
+            ),
+            room.fields,
+            0,
+        )
+        await fill_form("patient", room.fields, cells)
+        source.set((number - 1, Entry(cells)))
+        ui.update_text("name", value=_label_of(opened, number - 1))
+
+    @render.ui
+    def outcome() -> TagChild:
+        taken = source()
+        if taken is None or dict(taken[1].values) != dict(entry().values):
+            return None
+        return ui.p(_what_happened(room, taken[0], asked()), class_="hint")
+
+    @reactive.effect
+    @reactive.event(input.clear)
+    @guarded
+    async def _clear() -> None:
+        await fill_form("patient", room.fields, {})
+
+    # ---- comparison ----
+    @reactive.effect
+    @reactive.event(input.add)
+    @guarded
+    def _add() -> None:
+        if len(compared()) >= _MOST_PATIENTS:
+            raise Hint(f"A figure can tell {_MOST_PATIENTS} patients apart: remove one first.")
+        name = _named(input.name())
+        if name in [taken for taken, _ in compared()]:
+            raise Hint(f"{name} is in the comparison already: give this patient another name.")
+        compared.set((*compared(), (name, entry())))
+        ui.update_text("name", value=_next_name([taken for taken, _ in compared()]))
+
+    @reactive.effect
+    @reactive.event(input.remove)
+    @guarded
+    def _remove() -> None:
+        gone = int(input.remove())
+        compared.set(tuple(one for i, one in enumerate(compared()) if i != gone))
+
+    @render.ui
+    def comparison() -> TagChild:
+        if not compared():
+            return ui.p("None yet. Enter a patient, then “Add to the comparison”, and enter another.", class_="hint")
+        return ui.TagList(
+            comparison_table(asker(), others(), asked(), session.ns("remove")),
+            legend(_compared_lines(asker(), others())),
+        )
+
+    @render.ui
+    def compared_curves() -> TagChild:
+        if not compared():
+            return None
+        label = f"Predicted survival curves of {', '.join(name for name, _ in compared())}."
+        width = session.clientdata.output_width("compared_curves")
+        last = float(model.event_times_[-1])
+        return draw(
+            _compared_lines(asker(), others()),
+            asked().unit,
+            asked().horizon,
+            last,
+            label=label,
+            width=min(width or 760.0, 860.0),
+        )
+
+    # ---- to keep ----
+    def whole_page() -> str:
+        return render_html(
+            document_of(opened, asker(), room.fields, found(), asked(), others(), randomised=room.start.randomised)
+        )
+
+    @render.download(filename=lambda: f"{_file_name(input.name())}.html", media_type="text/html")
+    def page() -> Iterator[str]:
+        yield whole_page()
+
+    @reactive.effect
+    @reactive.event(input.print)
+    @guarded
+    async def _print() -> None:
+        await session.send_custom_message("underlie-print", {"html": whole_page()})
+
+
+def _lines(asker: Asker, found: Answer) -> list[Any]:
+    return lines_of(found.curves, [arm.label for arm in asker.arms] or ["predicted"], banded=asker.has_intervals)
+
+
+def _compared_lines(asker: Asker, others: tuple[Answer, ...]) -> list[Any]:
+    return lines_of_many([(other.name, other.curves) for other in others], [arm.label for arm in asker.arms] or [""])
+
+
+def _named(name: str) -> str:
+    return name.strip()[:60] or "Patient"
+
+
+def _next_name(taken: list[str]) -> str:
+    return next(name for i in range(1, len(taken) + 2) if (name := f"Patient {i}") not in taken)
+
+
+def _file_name(name: str) -> str:
+    """A name that every file system takes."""
+    kept = "".join(letter if letter.isalnum() else "-" for letter in _named(name)).strip("-")
+    return kept or "patient"
+
+
+def _label_of(opened: Opened, i: int) -> str:
+    """How a row of the data is called: by its identifier, where the table has one."""
+    name = opened.note.identifier if opened.note is not None else None
+    if name is not None and opened.table is not None and name in opened.table:
+        return str(opened.table[name].iloc[i])
+    return f"Row {i + 1}"
+
+
+def _what_happened(room: _Room, i: int, asked: Asked) -> str:
+    """Treatment and outcome of a row of the data, which the prediction is no forecast for: the model has learned from it."""
+    opened = room.opened
+    said = f"{_label_of(opened, i)} of the data"
+    parts = [f"{name} = {opened.table[name].iloc[i]}" for name in opened.model.treatments_ if opened.table is not None]
+    if parts:
+        said += f" received {', '.join(parts)}"
+    if opened.outcomes is not None:
+        row = opened.outcomes[i]
+        when = asked.unit.both(float(row["time"]))
+        seen = f"had the event at {when}" if row["event"] else f"was followed to {when} without the event"
+        said += f"{' and' if parts else ''} {seen}"
+    return f"{said}. The model was fitted to this row among others."
