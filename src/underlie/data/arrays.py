@@ -60,7 +60,8 @@ def missing_cells(X: NDArray[Any], names: Sequence[str]) -> NDArray[np.bool_] | 
         row, j = (int(i) for i in np.unravel_index(int(np.argmax(infinite)), infinite.shape))
         raise ValueError(
             f"Input X contains infinity or a value too large for {X.dtype!r}: column {names[j]!r}, row {row}, holds "
-            f"{X[row, j]}. Replace infinite values by a finite number, or by NaN if they are unknown."
+            f"{X[row, j]}. Replace infinite values by a finite number, or by NaN if they are unknown. "
+            "(more: underlie explain infinite-cells)"
         )
     return missing
 

@@ -360,7 +360,8 @@ def unseen_level(name: str, row: int, value: Any, levels: tuple[Any, ...]) -> st
     shown = abridge([repr(v) for v in levels])
     return (
         f"column {name!r} of X, row {row}, holds {value!r}, which was not there at fit (levels: {shown}). Correct "
-        "the cell, set it to missing, or fit again with all levels declared, as the categories of a pandas Categorical."
+        "the cell, set it to missing, or fit again with all levels declared, as the categories of a pandas "
+        "Categorical. (more: underlie explain unseen-level)"
     )
 
 

@@ -119,7 +119,7 @@ def _warn_of_text(column: RawColumn, levels: tuple[str, ...], n_observed: int, s
     elif len(levels) == n_observed and len(levels) > _MANY_LEVELS:
         _warn(
             f"column {name!r} of X has a different text in every row ({len(levels)} levels): if it is an identifier, "
-            "drop it; a model cannot learn from it."
+            "drop it; a model cannot learn from it. (more: underlie explain identifier-column)"
         )
     elif len(levels) > 10:
         numbers = sum(_is_number(v) for v in levels)
@@ -128,7 +128,7 @@ def _warn_of_text(column: RawColumn, levels: tuple[str, ...], n_observed: int, s
             _warn(
                 f"column {name!r} of X is text, but its values look like numbers{f' (not {odd})' if odd else ''}: it "
                 f"is taken as {len(levels)} categories. If it is a number, use "
-                f'pandas.to_numeric(X["{name}"], errors="coerce").'
+                f'pandas.to_numeric(X["{name}"], errors="coerce"). (more: underlie explain numbers-as-text)'
             )
 
 

@@ -95,7 +95,7 @@ class Reader:
         if len(shape) == len(self._row_shape) == 1:
             raise ValueError(
                 f"X has {shape[0]} features, but Encoder is expecting {self._row_shape[0]} features as input: give "
-                "the columns that fit saw."
+                "the columns that fit saw. (more: underlie explain columns-differ)"
             )
         remedy = " Use X.reshape(" + ", ".join(["len(X)", *map(str, self._row_shape)]) + ")."
         same_size = int(np.prod(shape)) == int(np.prod(self._row_shape))
@@ -145,7 +145,7 @@ def _names_differ(fitted: tuple[Label, ...], given: tuple[Label, ...]) -> str:
         message += "Feature names seen at fit time, yet now missing:\n" + _bullets(absent)
     if not unexpected and not absent:
         message += "Feature names must be in the same order as they were in fit.\n"
-    return message
+    return message + "(more: underlie explain columns-differ)"
 
 
 def _bullets(names: Sequence[str]) -> str:
@@ -191,7 +191,7 @@ def _numbers(column: RawColumn) -> Floats:
             raise ValueError(
                 f"column {column.name!r} of X, row {row}, holds text, {value!r}, but the column was numeric at fit. "
                 "Correct the cell, set it to missing, or use "
-                f'pandas.to_numeric(X["{column.name}"], errors="coerce").'
+                f'pandas.to_numeric(X["{column.name}"], errors="coerce"). (more: underlie explain numbers-as-text)'
             )
         numbers[row] = float(value)
     return numbers

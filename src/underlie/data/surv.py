@@ -123,10 +123,10 @@ def as_surv(y: Any) -> NDArray[np.void]:
     if library_of(y) is not None:
         return _from_table(nw.from_native(y, eager_only=True))
     if isinstance(y, tuple):
-        raise TypeError(f"y is a tuple: {_FORMS}.")
+        raise TypeError(f"y is a tuple: {_FORMS}. (more: underlie explain survival-outcome)")
     array = np.asarray(y)
     if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"y has shape {array.shape}: {_FORMS}.")
+        raise ValueError(f"y has shape {array.shape}: {_FORMS}. (more: underlie explain survival-outcome)")
     return Surv(array[:, 0], array[:, 1])
 
 

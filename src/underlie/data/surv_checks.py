@@ -55,7 +55,7 @@ def times(values: Any, name: str) -> NDArray[np.float64]:
         wrong = "missing" if np.isnan(times[row]) else "infinite" if np.isinf(times[row]) else "negative"
         raise ValueError(
             f"{name} is {wrong} in row {row} ({times[row]:g}){_others(~good)}. Times are finite and at least 0, from "
-            "each row's own origin; leave rows without one out."
+            "each row's own origin; leave rows without one out. (more: underlie explain survival-outcome)"
         )
     return times
 
@@ -75,7 +75,8 @@ def events(values: Any, name: str) -> NDArray[np.bool_]:
         row = int(np.argmin(good))
         hint = " For codes 1 and 2, as R uses, give event == 2." if np.isin(array, (1, 2)).all() else ""
         raise ValueError(
-            f"{name} is {array[row]:g} in row {row}{_others(~good)}: it must be 1 (seen) or 0 (censored).{hint}"
+            f"{name} is {array[row]:g} in row {row}{_others(~good)}: it must be 1 (seen) or 0 (censored).{hint} "
+            "(more: underlie explain survival-outcome)"
         )
     seen: NDArray[np.bool_] = array == 1
     return seen

@@ -124,7 +124,8 @@ def _refuse_infinite(column: RawColumn) -> None:
         row = int(np.argmax(infinite))
         raise ValueError(
             f"X contains infinity: column {column.name!r}, row {row}, holds {column.values[row]}. Replace infinite "
-            "values by a finite number, or by a missing value if they are unknown."
+            "values by a finite number, or by a missing value if they are unknown. "
+            "(more: underlie explain infinite-cells)"
         )
 
 
@@ -232,7 +233,8 @@ def _refuse_mixture(name: str, values: NDArray[np.object_], missing: NDArray[np.
         row = int(np.argmax(rarer))
         raise ValueError(
             f"column {name!r} of X mixes numbers and text: row {row} holds {what}, {values[row]!r}. If it is a number, "
-            f'convert it with pandas.to_numeric(X["{name}"], errors="coerce"); if it is a category, with .astype(str).'
+            f'convert it with pandas.to_numeric(X["{name}"], errors="coerce"); if it is a category, with .astype(str). '
+            "(more: underlie explain numbers-as-text)"
         )
 
 

@@ -390,7 +390,8 @@ class Run:
             )
         elif self.n_valid and not self.stopped.all() and (self.best.epoch >= epochs - 1).any():
             warn(
-                f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs.",
+                f"the held-out bound was still rising after max_epochs={self.settings.max_epochs}; raise max_epochs. "
+                "(more: underlie explain still-rising)",
                 ConvergenceWarning,
             )
         if self.restarts.any():

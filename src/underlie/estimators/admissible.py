@@ -88,7 +88,7 @@ def _of_known_levels(values: list[Any], column: Column) -> NDArray[np.bool_] | N
     levels = sorted({repr(plain(values[i])) for i in wrong})
     warn(
         f"column {column.name!r} of X holds {abridge(levels)}, not there at fit, in row(s) {abridge(wrong)}: "
-        "taken as missing.",
+        "taken as missing. (more: underlie explain unseen-level)",
         DataWarning,
     )
     kept = np.ones(len(values), dtype=bool)

@@ -275,7 +275,7 @@ def _warn_if_poor(pareto_k: Floats) -> None:
     if poor > _POOR_SHARE:
         warn(
             f"importance sampling is not dependable for {poor:.0%} of the rows (Pareto k above {_POOR_PARETO_K}); "
-            "raise n_importance, or train a wider encoder.",
+            "raise n_importance, or train a wider encoder. (more: underlie explain pareto-k)",
             ImportanceSamplingWarning,
         )
 

@@ -26,7 +26,10 @@ def checked_labels(y: Any, n: int, name: str) -> NDArray[Any]:
     missing = np.asarray(pd.isna(labels))
     if missing.any():
         row = int(np.argmax(missing))
-        raise ValueError(f"Input y contains NaN: row {row} has no label. Leave the row out, or use SemiSupervisedVAE.")
+        raise ValueError(
+            f"Input y contains NaN: row {row} has no label. Leave the row out, or use SemiSupervisedVAE. "
+            "(more: underlie explain missing-target)"
+        )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"Input y contains infinity: row {int(np.argmax(np.isinf(labels)))}. Correct the label.")
     check_classification_targets(labels)

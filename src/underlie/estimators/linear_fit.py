@@ -233,7 +233,8 @@ def checked_rank(n_components: int, shape: tuple[int, ...]) -> int:
     if wanted > n - 2:
         raise ValueError(
             f"n_components={n_components} needs at least {wanted + 2} rows, but X has n_samples={n} (and D={n_columns} "
-            f"numeric columns). Give more rows{f', or n_components at most {n - 2}' if n > 2 else ''}."
+            f"numeric columns). Give more rows{f', or n_components at most {n - 2}' if n > 2 else ''}. "
+            "(more: underlie explain too-few-rows)"
         )
     if wanted < n_components:
         warn(

@@ -314,7 +314,7 @@ def _unpack(blob: bytes, name: str) -> _File:
 def _not_a_model(name: str, error: DamagedFile) -> LoadError:
     return LoadError(
         f"{name} is not a model that underlie saved, or is damaged: {error}. Copy it again, save the model again, or "
-        "give another file."
+        "give another file. (more: underlie explain not-a-model)"
     )
 
 
@@ -323,7 +323,8 @@ def _version_message(name: str, document: dict[str, Any]) -> str:
     writer = versions.get("underlie", "?") if isinstance(versions, dict) else "?"
     return (
         f"{name} has format {document['format_version']!r} (written by underlie {writer}); this version reads format "
-        f"{FORMAT_VERSION}. Install underlie {writer} or newer, or save the model again with this version."
+        f"{FORMAT_VERSION}. Install underlie {writer} or newer, or save the model again with this version. "
+        "(more: underlie explain not-a-model)"
     )
 
 

@@ -383,7 +383,10 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
 
     def _check_labels(self, seen: NDArray[np.bool_]) -> None:
         if len(seen) < 2:
-            raise ValueError("X has n_samples = 1 row: nothing can be learned from one sample; give at least 2.")
+            raise ValueError(
+                "X has n_samples = 1 row: nothing can be learned from one sample; give at least 2. "
+                "(more: underlie explain too-few-rows)"
+            )
         if not seen.any() and self.alpha == 0:
             raise ValueError("no row has a label, and alpha is 0: there is nothing to learn from.")
 

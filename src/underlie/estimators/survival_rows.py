@@ -86,10 +86,14 @@ class SurvivalRows:
         absent = [n for n in self.covariates if n not in names]
         if absent:
             raise ValueError(
-                f"X lacks the column(s) {abridge(absent)} that were there at fit (it has {abridge(names)})."
+                f"X lacks the column(s) {abridge(absent)} that were there at fit (it has {abridge(names)}). "
+                "(more: underlie explain columns-differ)"
             )
         if unexpected := [n for n in names if n not in self.names]:
-            raise ValueError(f"X has the column(s) {abridge(unexpected)} that were not there at fit.")
+            raise ValueError(
+                f"X has the column(s) {abridge(unexpected)} that were not there at fit. "
+                "(more: underlie explain columns-differ)"
+            )
         return self.covariate_encoder.encode(admissible(_select(X, self.covariates, names), self.covariate_encoder))
 
     def encode_treatments(self, X: Any, treatment: Any = None) -> Encoded | None:
@@ -314,7 +318,7 @@ def _check_treatments(table: Any, treatments: Sequence[str | int]) -> None:
         if len(levels) < 2:
             raise ValueError(
                 f"treatment {name!r} is {levels[0]} in all rows: there is nothing to compare it with. Leave it out of "
-                "treatments and drop the column."
+                "treatments and drop the column. (more: underlie explain one-treatment)"
             )
 
 

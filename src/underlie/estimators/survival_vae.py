@@ -799,7 +799,7 @@ class SurvivalVAE(LatentVariableModel):
         if poor > _POOR_SHARE:
             warn(
                 f"the Monte-Carlo standard error of predicted probabilities is above {_POOR_SE} for {poor:.0%} of the "
-                "rows; raise n_importance, or use proposal='guide'.",
+                "rows; raise n_importance, or use proposal='guide'. (more: underlie explain pareto-k)",
                 ImportanceSamplingWarning,
             )
 

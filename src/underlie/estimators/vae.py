@@ -314,7 +314,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         """The likelihood, the linear start, and the rows as the engine reads them."""
         first = start_rows(X, self.encoder_)
         if len(first.encoded) < 2:
-            raise ValueError("X has n_samples = 1 row: a VAE cannot be learned from one sample; give at least 2.")
+            raise ValueError(
+                "X has n_samples = 1 row: a VAE cannot be learned from one sample; give at least 2. "
+                "(more: underlie explain too-few-rows)"
+            )
         values = torch.as_tensor(first.encoded.values, dtype=torch.float32)
         observed = None if first.encoded.observed is None else torch.as_tensor(first.encoded.observed)
         self._with_mask = any(column.missing for column in self.schema_)

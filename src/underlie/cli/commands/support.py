@@ -1,0 +1,34 @@
+"""``underlie explain`` and ``doctor``: what to do when something is wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from underlie.cli.commands.options import examples
+from underlie.cli.errors import with_exit_codes
+
+commands = typer.Typer()
+
+
+def _pages() -> list[str]:
+    from underlie import explanations
+
+    return explanations.names()
+
+
+@commands.command(epilog=examples("underlie explain", "underlie explain columns-differ"))
+@with_exit_codes
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="As a message names it; without one, all are listed.", autocompletion=_pages
+        ),
+    ] = None,
+) -> None:
+    """Say what an error or a warning means and what to do, with an example."""
+    from underlie.cli.explain import explain as show
+
+    show(name)
