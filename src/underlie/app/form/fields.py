@@ -86,7 +86,7 @@ class Field:
         return value
 
     def entered_of(self, cell: Any) -> Any:
-        """What to enter for a cell of a table: the inverse of `value_of`. A level that the model never saw is missing."""
+        """What to enter for a cell of a table, the inverse of `value_of`; a level that was never seen is missing."""
         if is_missing(cell):
             return MISSING if self.is_choice else None
         if self.column.levels is not None:

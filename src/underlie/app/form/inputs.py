@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from htmltools import HTMLDependency, Tag, TagAttrs, TagList
+from htmltools import HTMLDependency, Tag, TagAttrs, TagAttrValue, TagList
 from shiny import ui
 from shiny.module import resolve_id
 from shiny.session import require_active_session
@@ -57,7 +57,7 @@ def _entered(field: Field, cell: Any) -> str:
 def _control(form_name: str, field: Field) -> Tag:
     name = f"{form_name}-{field.key}"
     hint = f"{name}-hint"
-    described: TagAttrs = {"data-key": field.key, "aria-describedby": hint if field.hint else None}
+    described: dict[str, TagAttrValue] = {"data-key": field.key, "aria-describedby": hint if field.hint else None}
     return ui.div(
         ui.tags.label(field.name, {"for": name}),
         ui.tags.select(
@@ -73,6 +73,6 @@ def _control(form_name: str, field: Field) -> Tag:
     )
 
 
-def _number(field: Field) -> TagAttrs:
-    attributes: TagAttrs = {"type": "number", "inputmode": "decimal", "placeholder": "missing", "autocomplete": "off"}
-    return attributes | {"step": "1" if field.is_whole else "any"}
+def _number(field: Field) -> dict[str, TagAttrValue]:
+    step = "1" if field.is_whole else "any"
+    return {"type": "number", "inputmode": "decimal", "placeholder": "missing", "autocomplete": "off", "step": step}

@@ -185,7 +185,7 @@ class Asker:
         return _Known(rows, curves, shares, supported)
 
     def _support(self, rows: Patients) -> tuple[dict[str, float], NDArray[np.bool_]]:
-        """Share of patients like this one who received each treatment, where these are no doses; whether it is enough."""
+        """Share of patients like this one who received each treatment, but for doses; whether it is enough."""
         if not self.arms:
             return {}, np.ones(1, dtype=bool)
         supported = supported_by_data(self.model, [rows], [_together([arm.option for arm in self.arms])])[0]

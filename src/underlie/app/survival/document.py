@@ -12,7 +12,7 @@ from underlie.app.survival import words
 from underlie.app.survival.answer import QUANTILES, Asker
 from underlie.app.survival.drawing import Line, draw, lines_of, lines_of_many
 from underlie.app.survival.page import Answer, Asked, advised, described
-from underlie.report.document import Alert, Cell, Column, Document, Figure, Interval, Section, Table, table
+from underlie.report.document import Alert, Cell, Column, Document, Figure, Interval, Level, Section, Table, table
 from underlie.report.provenance import provenance
 
 _WIDTH = 760
@@ -48,7 +48,7 @@ def _alerts(asker: Asker, found: Answer, asked: Asked) -> tuple[Alert, ...]:
     alerts = [Alert("note", "Not medical advice", words.NO_ADVICE)]
     if asker.arms:
         text = words.advice_text(found.advice, asker, found.outlooks, asked.at, asked.control, asked.min_gain)
-        level = "warning" if found.advice.kind == "withheld" else "note"
+        level: Level = "warning" if found.advice.kind == "withheld" else "note"
         alerts.append(Alert(level, words.advice_title(found.advice, asker), " ".join(text)))
     alerts += [Alert("warning", "About this patient", sentence) for sentence in words.remarks(found.entry)]
     return tuple(alerts)
@@ -73,13 +73,13 @@ def _outlooks(asker: Asker, found: Answer, asked: Asked) -> tuple[Table, ...]:
             [f"{100 * p:.0f} %", words.quantile_text(found.curves[0], p, asked.unit)] for p in QUANTILES
         ]
         share = words.percent(found.outlooks[0].survival, intervals=asker.has_intervals)
-        columns = (Column("patients like this one who have had the event"), Column("by"))
-        return (table(f"Survival at {asked.at}: {share} %", columns, rows),)
+        header = (Column("patients like this one who have had the event"), Column("by"))
+        return (table(f"Survival at {asked.at}: {share} %", header, rows),)
     columns = (
         Column("treatment"),
         Column(f"survival at {asked.at}, %", "interval", decimals=1),
         Column(f"less {asked.control}, points", "interval", decimals=1),
-        Column("like patients who received it", "percent", decimals=0),
+        Column("received by patients like this one", "percent", decimals=0),
         Column("median"),
     )
     rows = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
-from htmltools import Tag, tags
+from htmltools import Tag, TagAttrValue, tags
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -114,9 +114,9 @@ def draw(
     frame = _Frame(wide, float(np.clip(0.56 * wide, *_HEIGHTS)), float(lines[0].curve.times[-1]))
     height = frame.height + (_ENTRY * len(lines) if named else 0.0)
     size = {"viewBox": f"0 0 {frame.width:.0f} {height:.0f}", "role": "img", "aria-label": label}
-    return Tag(
+    return _element(
         "svg",
-        size | {"class": "curves", "xmlns": "http://www.w3.org/2000/svg", "width": "100%"} | _FONT,
+        size | {"class": "curves", "xmlns": "http://www.w3.org/2000/svg", "width": f"{wide:.0f}"} | _FONT,
         *_axes(frame, unit),
         *_unseen(frame, last_event),
         *(_band(frame, line) for line in lines if line.banded),
@@ -126,7 +126,7 @@ def draw(
     )
 
 
-def legend(lines: Sequence[Line]) -> Tag:
+def legend_of(lines: Sequence[Line]) -> Tag:
     """Names of the lines beside samples of them."""
     return tags.ul(
         *(tags.li(_sample(line), tags.span(line.label)) for line in lines),
@@ -140,10 +140,10 @@ def _dash(i: int) -> str:
 
 def _sample(line: Line) -> Tag:
     look = {"x1": "0", "x2": "32", "y1": "6", "y2": "6", "stroke": line.colour, "stroke-width": "2.5"}
-    return Tag(
+    return _element(
         "svg",
         {"width": "32", "height": "12", "aria-hidden": "true"},
-        Tag("line", look | {"stroke-dasharray": line.dash}),
+        _element("line", look | {"stroke-dasharray": line.dash}),
     )
 
 
@@ -154,13 +154,13 @@ def _names(frame: _Frame, lines: Sequence[Line]) -> list[Tag]:
         y = frame.height + _ENTRY * (i + 0.5)
         look = {"x1": f"{_LEFT:.1f}", "x2": f"{_LEFT + 32:.1f}", "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
         look |= {"stroke": line.colour, "stroke-width": "2.5", "stroke-dasharray": line.dash}
-        found += [Tag("line", look), _text(line.label, _LEFT + 42, y + 4, "start")]
+        found += [_element("line", look), _text(line.label, _LEFT + 42, y + 4, "start")]
     return found
 
 
 def _axes(frame: _Frame, unit: TimeUnit) -> list[Tag]:
     shown_end = frame.end / unit.per_shown
-    steps = MaxNLocator(nbins=max(3, int(frame.width // 90)), steps=[1, 2, 2.5, 5, 10]).tick_values(0.0, shown_end)
+    steps = np.asarray(_ticks(frame).tick_values(0.0, shown_end))
     found = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = float(frame.y(share))
@@ -174,7 +174,11 @@ def _axes(frame: _Frame, unit: TimeUnit) -> list[Tag]:
     named = f"time, {unit.shown}" if unit.shown else "time"
     middle = (_LEFT + frame.width - _RIGHT) / 2
     upright = {"transform": f"translate(12 {(_TOP + base) / 2:.1f}) rotate(-90)", "text-anchor": "middle"}
-    return [*found, _text(named, middle, frame.height - 6, "middle"), Tag("text", upright, "survival, %")]
+    return [*found, _text(named, middle, frame.height - 6, "middle"), _element("text", upright, "survival, %")]
+
+
+def _ticks(frame: _Frame) -> MaxNLocator:
+    return MaxNLocator(nbins=max(3, int(frame.width // 90)), steps=[1, 2, 2.5, 5, 10])
 
 
 def _unseen(frame: _Frame, last_event: float) -> list[Tag]:
@@ -183,27 +187,21 @@ def _unseen(frame: _Frame, last_event: float) -> list[Tag]:
         return []
     x, right = float(frame.x(last_event)), frame.width - _RIGHT
     box = {"x": f"{x:.1f}", "y": f"{_TOP:.1f}", "width": f"{right - x:.1f}"}
-    height = f"{float(frame.y(0.0)) - _TOP:.1f}"
-    return [
-        Tag(
-            "rect",
-            box | {"height": height, "fill": "#59626b", "fill-opacity": "0.08"},
-            Tag("title", "no event was seen after this time"),
-        )
-    ]
+    box |= {"height": f"{float(frame.y(0.0)) - _TOP:.1f}", "fill": "#59626b", "fill-opacity": "0.08"}
+    return [_element("rect", box, _title("no event was seen after this time"))]
 
 
 def _band(frame: _Frame, line: Line) -> Tag:
     curve = line.curve
     x, top, bottom = frame.x(curve.times), frame.y(curve.upper), frame.y(curve.lower)
     points = _points(np.concatenate([x, x[::-1]]), np.concatenate([top, bottom[::-1]]))
-    return Tag("polygon", {"points": points, "fill": line.colour, "fill-opacity": "0.13"})
+    return _element("polygon", {"points": points, "fill": line.colour, "fill-opacity": "0.13"})
 
 
 def _curve(frame: _Frame, line: Line) -> Tag:
     points = _points(frame.x(line.curve.times), frame.y(line.curve.value))
     look = {"fill": "none", "stroke": line.colour, "stroke-width": "2.25", "stroke-dasharray": line.dash}
-    return Tag("polyline", {"points": points, "class": "curve"} | look, Tag("title", line.label))
+    return _element("polyline", {"points": points, "class": "curve"} | look, _title(line.label))
 
 
 def _at_horizon(frame: _Frame, lines: Sequence[Line], horizon: float, unit: TimeUnit) -> Tag:
@@ -212,19 +210,29 @@ def _at_horizon(frame: _Frame, lines: Sequence[Line], horizon: float, unit: Time
     for line in lines:
         share = float(np.interp(horizon, line.curve.times, line.curve.value))
         place = {"cx": f"{x:.1f}", "cy": f"{float(frame.y(share)):.1f}", "r": "4.5", "fill": line.colour}
-        said = Tag("title", f"{line.label}: {100 * share:.1f} % at {unit.text(horizon)}")
-        marks.append(Tag("circle", place | {"stroke": "#fff", "stroke-width": "1.5"}, said))
-    return Tag("g", {"class": "horizon"}, _rule(x, x, _TOP, float(frame.y(0.0)), "at"), *marks)
+        said = _title(f"{line.label}: {100 * share:.1f} % at {unit.text(horizon)}")
+        marks.append(_element("circle", place | {"stroke": "#fff", "stroke-width": "1.5"}, said))
+    return _element("g", {}, _rule(x, x, _TOP, float(frame.y(0.0)), "at"), *marks)
 
 
 def _rule(x1: float, x2: float, y1: float, y2: float, kind: str) -> Tag:
     ends = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
-    return Tag("line", {name: f"{value:.1f}" for name, value in ends.items()} | _RULES[kind])
+    return _element("line", {name: f"{value:.1f}" for name, value in ends.items()} | _RULES[kind])
 
 
 def _text(words: str, x: float, y: float, anchor: str) -> Tag:
-    return Tag("text", {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}, words)
+    return _element("text", {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}, words)
 
 
 def _points(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _title(words: str) -> Tag:
+    """Shown by the browser when the pointer rests on an element."""
+    return _element("title", {}, words)
+
+
+def _element(name: str, look: Mapping[str, str], *children: Any) -> Tag:
+    attributes: dict[str, TagAttrValue] = {**look}
+    return Tag(name, attributes, *children)

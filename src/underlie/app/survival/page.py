@@ -56,20 +56,22 @@ def answer(asker: Asker, name: str, entry: Entry, asked: Asked) -> Answer:
 
 def advice_box(asker: Asker, found: Answer, asked: Asked) -> Tag:
     """The recommendation, or what is predicted where there can be none."""
+    text: tuple[str, ...] = ()
     if not asker.arms:
         share = words.percent(found.outlooks[0].survival, intervals=asker.has_intervals)
-        title, text = f"Survival at {asked.at}: {share} %", ()
+        title = f"Survival at {asked.at}: {share} %"
     else:
         title = words.advice_title(found.advice, asker)
         text = words.advice_text(found.advice, asker, found.outlooks, asked.at, asked.control, asked.min_gain)
     return ui.div(
         ui.tags.p(ui.tags.strong(title)),
         *(ui.tags.p(sentence) for sentence in text),
+        ui.tags.p("Not medical advice: see below what these numbers cannot tell.", class_="quiet"),
         class_=f"advice advice-{found.advice.kind}",
     )
 
 
-def remarks(entry: Entry) -> TagChild:
+def remark_list(entry: Entry) -> TagChild:
     """What to know of the patient that was entered."""
     said = words.remarks(entry)
     return ui.tags.ul(*(ui.tags.li(sentence) for sentence in said), class_="remarks") if said else None
@@ -83,7 +85,7 @@ def outlook_table(asker: Asker, found: Answer, asked: Asked) -> Tag:
         return plain_table(header, [["this patient", *cells]])
     header = ["treatment", f"survival at {asked.at}, %", f"less {asked.control}, points"]
     shares = any(outlook.propensity is not None for outlook in found.outlooks)
-    header += ["like patients who received it", "median"] if shares else ["median"]
+    header += ["share of like patients", "median"] if shares else ["median"]
     rows = []
     for outlook, curve in zip(found.outlooks, found.curves, strict=True):
         assert outlook.arm is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from htmltools import Tag, TagChild
@@ -18,7 +18,7 @@ from underlie.app.screens import Screen
 from underlie.app.survival import words
 from underlie.app.survival.answer import Asker
 from underlie.app.survival.document import document_of
-from underlie.app.survival.drawing import draw, legend, lines_of, lines_of_many
+from underlie.app.survival.drawing import draw, legend_of, lines_of, lines_of_many
 from underlie.app.survival.page import (
     Answer,
     Asked,
@@ -27,7 +27,7 @@ from underlie.app.survival.page import (
     comparison_table,
     described,
     outlook_table,
-    remarks,
+    remark_list,
 )
 from underlie.app.survival.question import MOST_ARMS, Arm, Start, arms_of, start_of, unit_named
 from underlie.app.words import Hint, guarded
@@ -36,8 +36,13 @@ from underlie.report.time_unit import DAYS
 
 #: patients that one figure can tell apart
 _MOST_PATIENTS: Final = 6
-#: steps of the horizon's slider, from the first to the last
+#: where the horizon's slider begins, as a share of follow-up
 _FIRST: Final = 0.01
+_CURVE_READ: Final = (
+    "Predicted survival with its pointwise 95 % interval. Grey: no event was seen so late, and the curve is the model's "
+    "own."
+)
+_CURVES_READ: Final = _CURVE_READ.replace("survival", "survival under each treatment", 1)
 
 
 @final
@@ -77,10 +82,11 @@ def _ui(room: _Room) -> Tag:
         ui.div(
             ui.h2("Survival"),
             ui.div(*_question_controls(room), class_="question"),
-            ui.output_ui("horizon_slider"),
+            ui.output_ui("horizon_slider", class_="horizon"),
             ui.div(ui.output_ui("advice"), {"aria-live": "polite"}),
             ui.output_ui("legend"),
             ui.div(id=module.resolve_id("curves"), class_="shiny-html-output shiny-report-size"),
+            ui.p(_CURVES_READ if room.arms else _CURVE_READ, class_="hint"),
             ui.output_ui("outlooks"),
             ui.output_ui("outcome"),
             ui.div(
@@ -92,12 +98,15 @@ def _ui(room: _Room) -> Tag:
         ),
         ui.div(
             ui.h2("Patients beside each other"),
-            ui.output_ui("comparison"),
-            ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
+            ui.div(
+                ui.output_ui("comparison"),
+                ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
+                class_="columns-2",
+            ),
             class_="block wide",
         ),
         ui.div(ui.h2("What these numbers cannot tell"), ui.output_ui("limits"), class_="block wide"),
-        class_="columns-2 form-first",
+        class_="columns-2",
     )
 
 
@@ -111,7 +120,7 @@ def _patient_controls(room: _Room) -> Iterator[TagChild]:
     if room.opened.n_rows:
         yield ui.div(
             ui.input_numeric(
-                "row", f"Row of the data, 1 to {room.opened.n_rows}", None, min=1, max=room.opened.n_rows, step=1
+                "row", f"Row of the data, 1 to {room.opened.n_rows}", 1, min=1, max=room.opened.n_rows, step=1
             ),
             ui.input_action_button("take", "Fill in this row", class_="btn-default"),
             class_="controls",
@@ -211,16 +220,12 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
         return advice_box(asker(), found(), asked())
 
     @render.ui
-    def remarks_() -> TagChild:
-        return remarks(entry())
-
-    output(id="remarks")(remarks_)
+    def remarks() -> TagChild:
+        return remark_list(entry())
 
     @render.ui
-    def legend_() -> TagChild:
-        return legend(_lines(asker(), found())) if room.arms else None
-
-    output(id="legend")(legend_)
+    def legend() -> TagChild:
+        return legend_of(_lines(asker(), found())) if room.arms else None
 
     @render.ui
     def curves() -> Tag:
@@ -236,7 +241,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     @render.ui
     def limits() -> Tag:
         sentences = words.limits(asker(), randomised=room.start.randomised)
-        return ui.tags.ul(*(ui.tags.li(sentence) for sentence in sentences))
+        return ui.tags.ul(*(ui.tags.li(sentence) for sentence in sentences), class_="limits")
 
     # ---- patients of the data ----
     @reactive.effect
@@ -296,7 +301,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
             return ui.p("None yet. Enter a patient, then “Add to the comparison”, and enter another.", class_="hint")
         return ui.TagList(
             comparison_table(asker(), others(), asked(), session.ns("remove")),
-            legend(_compared_lines(asker(), others())),
+            legend_of(_compared_lines(asker(), others())),
         )
 
     @render.ui
@@ -312,7 +317,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
             asked().horizon,
             last,
             label=label,
-            width=min(width or 760.0, 860.0),
+            width=width,
         )
 
     # ---- to keep ----
@@ -321,7 +326,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
             document_of(opened, asker(), room.fields, found(), asked(), others(), randomised=room.start.randomised)
         )
 
-    @render.download(filename=lambda: f"{_file_name(input.name())}.html", media_type="text/html")
+    @render.download_button(filename=lambda: f"{_file_name(input.name())}.html", media_type="text/html")
     def page() -> Iterator[str]:
         yield whole_page()
 
@@ -363,7 +368,7 @@ def _label_of(opened: Opened, i: int) -> str:
 
 
 def _what_happened(room: _Room, i: int, asked: Asked) -> str:
-    """Treatment and outcome of a row of the data, which the prediction is no forecast for: the model has learned from it."""
+    """Treatment and outcome of a row of the data, from which the model has learned."""
     opened = room.opened
     said = f"{_label_of(opened, i)} of the data"
     parts = [f"{name} = {opened.table[name].iloc[i]}" for name in opened.model.treatments_ if opened.table is not None]

@@ -21,8 +21,8 @@ _OBSERVED: Final = (
     "both who was treated how and what became of them, they are wrong, and nothing in these data can tell."
 )
 _BY_LOT: Final = (
-    "Treatment was assigned by lot in these data, so that differences between treatments are not confounded on average; "
-    "those between patients are still estimates of a regression."
+    "Treatment was assigned by lot in these data, so that differences between treatments are not confounded on "
+    "average; how they differ between patients is still an estimate of a regression."
 )
 _INTERVALS: Final = (
     "Intervals (95 %) carry the uncertainty of the fitted model, not that of its form. One patient's own gain is never "
@@ -153,5 +153,5 @@ def _why_never(asker: Asker) -> str:
     if not asker.arms:
         return "The model was fitted without treatments."
     if asker.has_doses:
-        return "A treatment is a dose, of which the model recommends no value by itself: compare the doses that you consider."
+        return "A treatment is a dose, of which the model recommends no value: compare the doses that you consider."
     return _NO_INTERVALS
