@@ -33,13 +33,23 @@ class Picture:
     caption: str = ""
 
 
-def pictures(id: str, *, size: int = 168, label: str) -> Tag:
-    """Where `render_pictures` shows images, each ``size`` pixels wide.
+def pictures(id: str, *, size: int = 168, across: int | None = None, label: str) -> Tag:
+    """Where `render_pictures` shows images.
 
-    ``label`` names the group for screen readers, which are told when it changes.
+    Parameters
+    ----------
+    id : str
+    size : int
+        Width of each in pixels of the screen, at most.
+    across : int, optional
+        So many in a row, on any screen; by default as many as there is room for.
+    label : str
+        Names the group for screen readers.
     """
-    live: TagAttrs = {"role": "group", "aria-label": label, "aria-live": "polite"}
-    return ui.div(live, id=resolve_id(id), class_="pictures", style=f"--size: {size}px")
+    attributes: TagAttrs = {"role": "group", "aria-label": label, "style": f"--size: {size}px"}
+    if across is not None:
+        attributes["style"] = f"--size: {size}px; --across: {across}"
+    return ui.div(attributes, id=resolve_id(id), class_="pictures" + (" as-grid" if across is not None else ""))
 
 
 class render_pictures(Renderer[Sequence[Picture]]):

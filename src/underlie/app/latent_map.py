@@ -55,6 +55,8 @@ class MapFigure:
         Titles of the axes.
     hover : sequence of n str, optional
         What is shown when the pointer is on a point; by default the row's number and group.
+    limits : tuple of 2 pairs of float, optional
+        What the axes span; by default what the points do.
     cursor : tuple of 2 float, optional
         Where the cursor is; None for a map without.
     equal : bool
@@ -67,6 +69,7 @@ class MapFigure:
     legend: str = "label"
     axes: tuple[str, str] = ("z1", "z2")
     hover: Sequence[str] | None = None
+    limits: tuple[tuple[float, float], tuple[float, float]] | None = None
     cursor: tuple[float, float] | None = None
     equal: bool = False
 
@@ -121,6 +124,7 @@ class render_map(Renderer[MapFigure]):
             "axes": list(value.axes),
             "cursor": None if value.cursor is None else [float(v) for v in value.cursor],
             "equal": value.equal,
+            "limits": None if value.limits is None else [list(pair) for pair in value.limits],
         }
 
 

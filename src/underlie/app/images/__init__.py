@@ -1,4 +1,4 @@
-"""Screens of models of images."""
+"""Screens of models of images: the latent map, generation on demand, the check of what is generated."""
 
 from __future__ import annotations
 
@@ -7,5 +7,21 @@ from underlie.app.screens import Screen
 
 
 def screens(opened: Opened) -> tuple[Screen, ...]:
-    """The tabs of a model of images."""
-    return ()
+    """The tabs of a model of images, those that its class has answers for."""
+    from underlie.app.images.generation import generation_server, generation_ui
+    from underlie.app.images.latent import map_server, map_ui
+
+    found = []
+    if hasattr(opened.model, "transform") and hasattr(opened.model, "reconstruct"):
+        found.append(
+            Screen("Latent map", ui=lambda id: map_ui(id, opened), server=lambda id: map_server(id, opened=opened))
+        )
+    if hasattr(opened.model, "restyle"):
+        found.append(
+            Screen(
+                "Generate",
+                ui=lambda id: generation_ui(id, opened),
+                server=lambda id: generation_server(id, opened=opened),
+            )
+        )
+    return tuple(found)

@@ -217,7 +217,7 @@
       const value = group.scale ? group.scale[i] : several ? group.name : null;
       return `row ${row + 1}` + (value === null ? "" : `, ${legend} ${value}`);
     }),
-    hoverinfo: group.scale ? "none" : "none",
+    hoverinfo: "none",
     marker: {
       size: 6,
       opacity: 0.7,
@@ -233,7 +233,9 @@
   });
 
   const layout = (figure, several, dragmode) => {
-    const axis = (title) => ({
+    const limits = figure.limits || [null, null];
+    const axis = (title, range) => ({
+      ...(range ? { range } : {}),
       title: { text: title, standoff: 6 },
       zeroline: false,
       gridcolor: "#eceef0",
@@ -253,8 +255,8 @@
       height: narrow ? 380 : 480,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      xaxis: axis(figure.axes[0]),
-      yaxis: { ...axis(figure.axes[1]), ...(figure.equal ? { scaleanchor: "x", constrain: "domain" } : {}) },
+      xaxis: axis(figure.axes[0], limits[0]),
+      yaxis: { ...axis(figure.axes[1], limits[1]), ...(figure.equal ? { scaleanchor: "x", constrain: "domain" } : {}) },
       legend: {
         title: { text: figure.legend },
         itemsizing: "constant",
