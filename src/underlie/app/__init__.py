@@ -30,7 +30,8 @@ Rules of a screen
 -----------------
 * ``@reactive.effect`` functions are wrapped: ``@guarded`` below it. An error in an effect would otherwise close the page.
 * Outputs raise what they like: ValueError and TypeError of this package are shown with their words, other errors as one
-  sentence, and their traceback goes to the terminal. `words.Hint` is shown as advice, not as an error.
+  sentence, and their traceback goes to the terminal. `words.Hint` is shown as advice; for it put ``@explained`` below
+  ``@render.ui`` (`render_pictures` and `render_map` know it), or the terminal gets a traceback too.
 * What takes longer than a tenth of a second runs on a thread (``@reactive.extended_task`` around ``asyncio.to_thread``)
   under a button with ``ui.input_task_button``; its result is kept in `Opened.remember`, so that a second page has it.
 * Nothing comes from another address. Scripts and styles lie in ``www/``; the page has plotly.js loaded.

@@ -10,7 +10,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from htmltools import Tag, TagAttrs
@@ -19,6 +19,10 @@ from shiny import ui
 from shiny.module import resolve_id
 from shiny.render.renderer import Jsonifiable, Renderer
 from shiny.session import require_active_session
+
+from underlie.app.words import SILENT, in_words, kind_of
+
+T = TypeVar("T")
 
 #: what a slider moves by with one arrow key, of its length
 _STEPS: Final = 100
@@ -52,7 +56,20 @@ def pictures(id: str, *, size: int = 168, across: int | None = None, label: str)
     return ui.div(attributes, id=resolve_id(id), class_="pictures" + (" as-grid" if across is not None else ""))
 
 
-class render_pictures(Renderer[Sequence[Picture]]):
+class ExplainedRenderer(Renderer[T]):
+    """An output whose errors are said in its place, in words; its binding in ``www/`` shows ``{"said", "kind"}``."""
+
+    async def render(self) -> Jsonifiable:
+        """What the browser is sent."""
+        try:
+            return await super().render()
+        except SILENT:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the page is to say it
+            return {"said": in_words(error), "kind": kind_of(error)}
+
+
+class render_pictures(ExplainedRenderer[Sequence[Picture]]):
     """Output of `pictures`: a function that returns a sequence of `Picture`."""
 
     def auto_output_ui(self) -> Tag:

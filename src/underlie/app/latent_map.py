@@ -11,8 +11,10 @@ from htmltools import Tag, TagAttrs
 from numpy.typing import NDArray
 from shiny import ui
 from shiny.module import resolve_id
-from shiny.render.renderer import Jsonifiable, Renderer
+from shiny.render.renderer import Jsonifiable
 from shiny.session import require_active_session
+
+from underlie.app.controls import ExplainedRenderer
 
 Tool: TypeAlias = Literal["cursor", "lasso", "zoom"]
 
@@ -109,7 +111,7 @@ def latent_map(id: str, *, label: str, tools: Sequence[Tool] = ("cursor", "lasso
     )
 
 
-class render_map(Renderer[MapFigure]):
+class render_map(ExplainedRenderer[MapFigure]):
     """Output of `latent_map`: a function that returns a `MapFigure`."""
 
     def auto_output_ui(self) -> Tag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -29,10 +30,26 @@ def make_app(shelf: Shelf) -> App:
     def server(input: Inputs, output: Outputs, session: Session) -> None:
         _serve(shelf, session)
 
-    app = App(page, server)
-    app.sanitize_errors = True
-    app.sanitize_error_msg = "This could not be shown. The terminal that runs underlie app has the details."
-    return app
+    return _Plain(page, server)
+
+
+class _Plain(App):
+    """An application that says in words what went wrong in an output.
+
+    Shiny asks for this text while it handles the error, so that the error is at hand.
+    """
+
+    sanitize_errors = True
+
+    @property
+    def sanitize_error_msg(self) -> str:  # type: ignore[override]
+        """What the page says instead of an output."""
+        error = sys.exc_info()[1]
+        return in_words(error) if error is not None else "This could not be shown."
+
+    @sanitize_error_msg.setter
+    def sanitize_error_msg(self, text: str) -> None:
+        """Shiny's own text is not used."""
 
 
 def _chosen(shelf: Shelf, query: str) -> Found | None:

@@ -7,11 +7,15 @@ import inspect
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from shiny import ui
-from shiny.types import SilentException
+from shiny.types import SilentCancelOutputException, SilentException, SilentOperationInProgressException
 
+#: with these Shiny says that there is nothing to show, or not yet; they are no errors
+SILENT = (SilentException, SilentCancelOutputException, SilentOperationInProgressException)
+
+T = TypeVar("T")
 _log = logging.getLogger("underlie.app")
 
 
@@ -43,12 +47,41 @@ def guarded(effect: Callable[..., Any]) -> Callable[..., Any]:
             done = effect(*args)
             if inspect.isawaitable(done):
                 await done
-        except SilentException:
+        except SILENT:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the page must live on
             told(error)
 
     return careful
+
+
+def explained(output: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a ``@render.ui`` whose errors become a sentence in its place. Put it below ``@render.ui``."""
+
+    @functools.wraps(output)
+    async def careful() -> Any:
+        try:
+            shown = output()
+            return await shown if inspect.isawaitable(shown) else shown
+        except SILENT:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the page is to say it
+            return note(in_words(error), kind_of(error))
+
+    return careful
+
+
+def or_silence(value: Callable[[], T]) -> T:
+    """What a calculation gives, or nothing where it has only advice to give, which another output says."""
+    try:
+        return value()
+    except Hint:
+        raise SilentException from None
+
+
+def kind_of(error: BaseException) -> str:
+    """Whether an error is advice or a problem, for `note`."""
+    return "note" if isinstance(error, Hint) else "problem"
 
 
 def told(error: Exception) -> None:

@@ -8,6 +8,7 @@ from underlie.app.screens import Screen
 
 def screens(opened: Opened) -> tuple[Screen, ...]:
     """The tabs of a model of images, those that its class has answers for."""
+    from underlie.app.images.check import check_server, check_ui
     from underlie.app.images.generation import generation_server, generation_ui
     from underlie.app.images.latent import map_server, map_ui
 
@@ -23,5 +24,9 @@ def screens(opened: Opened) -> tuple[Screen, ...]:
                 ui=lambda id: generation_ui(id, opened),
                 server=lambda id: generation_server(id, opened=opened),
             )
+        )
+    if hasattr(opened.model, "sample"):
+        found.append(
+            Screen("Model check", ui=lambda id: check_ui(id, opened), server=lambda id: check_server(id, opened=opened))
         )
     return tuple(found)

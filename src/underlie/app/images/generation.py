@@ -14,7 +14,7 @@ from underlie.app.controls import Picture, drawing_field, pictures, png, render_
 from underlie.app.images.uploads import MOST_BYTES, Taken, take_drawing, take_file
 from underlie.app.images.view import Floats, ImageView, said_label
 from underlie.app.opened import Opened
-from underlie.app.words import Hint, guarded
+from underlie.app.words import Hint, explained, guarded, or_silence
 
 #: classes in one line of the table; more are laid out in several
 _ACROSS: Final = 10
@@ -141,16 +141,17 @@ def generation_server(input: Inputs, output: Outputs, session: Session, opened: 
         return np.stack([view.decode(z, label) for label in asked], axis=1)
 
     @render.ui
+    @explained
     def said() -> Any:
         return ui.tags.p(style().source, class_="hint")
 
     @render.ui
     def reading() -> Any:
-        return ui.tags.p(style().read_as, class_="hint") if style().read_as else None
+        return ui.tags.p(or_silence(style).read_as, class_="hint")
 
     @render_pictures
     def given() -> list[Picture]:
-        image = style().image
+        image = or_silence(style).image
         return [] if image is None else [view.picture(image[0], "The image as the model sees it", "as the model sees it")]
 
     @render_pictures
@@ -159,14 +160,14 @@ def generation_server(input: Inputs, output: Outputs, session: Session, opened: 
         first = [names_of_first(view, label) for label in labels()]
         return [
             view.picture(image, f"{name}, style {i + 1}", short if i == 0 or len(first) > _ACROSS else "")
-            for i, line in enumerate(generated())
+            for i, line in enumerate(or_silence(generated))
             for image, name, short in zip(line, names, first, strict=True)
         ]
 
     def names_of_first(view: ImageView, label: list[Any]) -> str:
         return said_label(label[_across(view, input)])
 
-    @render.download(filename=lambda: f"{Path(opened.name).name}-generated.png")
+    @render.download_button(filename=lambda: f"{Path(opened.name).name}-generated.png")
     def png() -> Any:
         yield _sheet(view, generated())
 

@@ -36,6 +36,8 @@
     }
     renderValue(el, pictures) {
       this.clearError(el);
+      if (pictures === null) pictures = [];
+      if (pictures.said) return el.replaceChildren(said(pictures.said, pictures.kind));
       while (el.children.length > pictures.length) el.lastChild.remove();
       pictures.forEach((picture, i) => {
         const figure = el.children[i] || el.appendChild(newFigure());
@@ -46,7 +48,7 @@
       });
     }
     renderError(el, error) {
-      el.replaceChildren(said(error.message));
+      el.replaceChildren(said(error.message, "problem"));
     }
     clearError(el) {
       el.querySelectorAll(".said").forEach((old) => old.remove());
@@ -58,9 +60,10 @@
     figure.append(document.createElement("img"), document.createElement("figcaption"));
     return figure;
   };
-  const said = (text) => {
+  const said = (text, kind = "note") => {
     const note = document.createElement("div");
-    note.className = "said said-note";
+    note.className = `said said-${kind}`;
+    note.setAttribute("role", kind === "problem" ? "alert" : "note");
     note.textContent = text;
     return note;
   };
@@ -102,8 +105,7 @@
 
   // A server that was stopped is said in words, not by a grey page alone.
   $(document).on("shiny:disconnected", () => {
-    const note = said("The connection has ended: underlie app was stopped, or this page was idle. Start it again, or reload.");
-    note.setAttribute("role", "alert");
+    const note = said("The connection has ended: underlie app was stopped, or this page was idle. Start it again, or reload.", "problem");
     document.querySelector("main").prepend(note);
   });
 })();

@@ -18,6 +18,7 @@
     async renderValue(el, figure) {
       this.clearError(el);
       if (!figure) return;
+      if (figure.said) return el.prepend(window.underlie.said(figure.said, figure.kind));
       await plotly;
       el.figure = figure;
       if (!el.map) el.map = new Map_(el);
@@ -25,7 +26,7 @@
     }
     renderError(el, error) {
       this.clearError(el);
-      el.prepend(window.underlie.said(error.message));
+      el.prepend(window.underlie.said(error.message, "problem"));
     }
     clearError(el) {
       el.querySelectorAll(":scope > .said").forEach((old) => old.remove());
