@@ -32,3 +32,17 @@ def explain(
     from underlie.cli.explain import explain as show
 
     show(name)
+
+
+@commands.command(epilog=examples("underlie doctor", "underlie doctor --json > doctor.json"))
+@with_exit_codes
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """See whether the installation is sound on this machine; exit code 1 if something is wrong.
+
+    Looks at versions, threads, memory, GPU, the data folder and optional parts, and fits a small model.
+    """
+    from underlie.cli.doctor import diagnose
+
+    diagnose(as_json=as_json)
