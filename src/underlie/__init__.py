@@ -37,6 +37,7 @@ _PUBLIC = {
     "benefit_calibration": "underlie.check.decisions",
     "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
+    "Report": "underlie.report",
 }
 _SUBPACKAGES = (
     "datasets",

@@ -13,9 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import underlie as ul
 from underlie.cli.demo_part import Part, Say
-from underlie.cli.figures import generated_figure, scree_figure, training_figure
 from underlie.cli.mixture import mixture_by_bic
 from underlie.report import Column, Estimate, Figure, Section, comparison_table, picture
+from underlie.report.figures import generated_figure, scree_figure, training_figure
 from underlie.report.numbers import format_column
 from underlie.report.plain import plain
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -16,6 +16,9 @@ from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.processes import is_first, n_processes
 from underlie.cli.tables import Table, parse_kinds, read_table
 from underlie.warnings import UnderlieWarning
+
+if TYPE_CHECKING:
+    from underlie.report import Report
 
 MODEL_FILE = "model.safetensors"
 
@@ -45,8 +48,9 @@ def fit_table(
     command: str | None = None,
 ) -> None:
     """Fit a model to the table in a file; write the model, report.html and report.json into ``out``."""
-    from underlie.cli.figures import figures_of_fit
-    from underlie.report import report_from_summary, summarize, write_report
+    import matplotlib as mpl
+
+    from underlie.report import Report, write_report
 
     started = time.perf_counter()
     rows = read_table(table, array=array, drop=drop)
@@ -58,19 +62,21 @@ def fit_table(
     if not is_first():
         return
     model.save(out / MODEL_FILE)
-    seconds = time.perf_counter() - started
-    facts = summarize(
+    # No window is ever shown, and a machine without a display must do.
+    mpl.use("Agg")
+    report = Report(
         model,
         rows,
         title=f"{table.name}: {type(model).__name__}",
-        seed=settings.seed,
+        held_out=False,
         command=command,
-        seconds=seconds,
+        seconds=time.perf_counter() - started,
         caught=caught,
+        random_state=settings.seed,
     )
-    page = write_report(report_from_summary(facts, figures_of_fit(model, rows, settings.seed)), out)
+    page = write_report(report.document, out)
     if not quiet:
-        _print_result(facts, page)
+        _print_result(report, page)
 
 
 def fit_model(rows: Table, settings: Settings) -> Any:
@@ -112,15 +118,14 @@ def build_model(settings: Settings, *, is_table: bool) -> Any:
     return underlie.VAE(kinds=kinds, random_state=settings.seed, verbose=settings.verbose, **given)
 
 
-def _print_result(facts: dict[str, Any], page: Path) -> None:
-    from underlie.report.document import Column, Estimate
-    from underlie.report.numbers import format_column
+def _print_result(report: Report, page: Path) -> None:
+    from underlie.report.sections.overview import estimate
 
-    score = facts["log_likelihood"]
+    score = report.facts["log_likelihood"]
     if score["mean"] is not None:
-        shown = format_column(Column("", "estimate"), [Estimate(score["mean"], score["se"])])[0]
+        shown = estimate(score["mean"], score["se"])
         typer.echo(f"log-likelihood {shown} nats per row, over {score['n']:,} rows")
-    for alert in facts["alerts"]:
-        typer.echo(f"{alert['level']}: {alert['title']}. {alert['text']}", err=True)
+    for alert in report.alerts:
+        typer.echo(str(alert), err=True)
     typer.echo(f"model   {page.with_name(MODEL_FILE)}")
     typer.echo(f"report  {page}")

@@ -13,6 +13,7 @@ from underlie.plot.graphs import graph
 from underlie.plot.images import image_grid, samples, samples_means_sds
 from underlie.plot.label_and_style import interpolation, real_and_generated, restyled, styles, traversal
 from underlie.plot.latent import decoded_grid, latent, latent_and_grid
+from underlie.plot.probabilities import reliability
 from underlie.plot.selection import mixture_criteria, selection_path
 from underlie.plot.spectrum import scree
 from underlie.plot.survival import survival_calibration, survival_curves
@@ -35,6 +36,7 @@ __all__ = [
     "policy_values",
     "predicted_benefit",
     "real_and_generated",
+    "reliability",
     "restyled",
     "samples",
     "samples_means_sds",

@@ -1,16 +1,23 @@
-"""Reports: facts as plain data first (:func:`summarize`, :class:`Document`), then one self-contained page."""
+"""Reports: facts as plain data first (:func:`summarize`), then text, a page, Markdown, LaTeX or JSON of them."""
 
 from __future__ import annotations
 
+from underlie.report.alerts import CODES, find_alerts
 from underlie.report.comparison import comparison_table
 from underlie.report.document import Alert, Column, Document, Estimate, Figure, Interval, Section, Table, table
 from underlie.report.images import picture
-from underlie.report.layout import report_from_summary
+from underlie.report.latex import render_latex
+from underlie.report.layout import document_from_summary
+from underlie.report.markdown import render_markdown
 from underlie.report.provenance import provenance
 from underlie.report.render import render_html, write_report
-from underlie.report.summary import summarize
+from underlie.report.report import Report
+from underlie.report.summary import Effort, summarize
+from underlie.report.text import render_text
 
 __all__ = [
+    "Report",
+    "CODES",
     "Document",
     "Section",
     "Table",
@@ -19,12 +26,17 @@ __all__ = [
     "Interval",
     "Figure",
     "Alert",
+    "Effort",
     "summarize",
-    "report_from_summary",
+    "find_alerts",
+    "document_from_summary",
     "table",
     "comparison_table",
     "picture",
     "provenance",
     "render_html",
+    "render_latex",
+    "render_markdown",
+    "render_text",
     "write_report",
 ]

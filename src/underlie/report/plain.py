@@ -18,12 +18,12 @@ def plain(value: Any) -> Any:
     >>> plain({"loss": np.array([1.5, np.nan]), "hidden": (8, 8), "seed": np.int64(3)})
     {'loss': [1.5, None], 'hidden': [8, 8], 'seed': 3}
     """
+    if isinstance(value, np.generic):  # before float and str, of which NumPy's are subclasses
+        return plain(value.item())
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, np.generic):
-        return plain(value.item())
     if isinstance(value, np.ndarray):
         return [plain(item) for item in value.tolist()] if value.ndim else plain(value.item())
     if isinstance(value, Mapping):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from underlie.report.document import Document, Figure, Table
-from underlie.report.layout import report_from_summary
-from underlie.report.numbers import best_rows, format_column, format_number
+from underlie.report.layout import document_from_summary
+from underlie.report.numbers import best_rows, format_column
+from underlie.report.provenance import provenance_rows
 from underlie.report.summary import SUMMARY_FORMAT
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ class _ShownCell:
     best: bool
 
 
-def render_html(report: Document | Mapping[str, Any]) -> str:
+def render_html(report: Document | Mapping[str, Any], *, beside: str = "") -> str:
     """One HTML page that needs no other file and no network: style and pictures are inside it.
 
     Parameters
     ----------
     report : Document or dict
         A :class:`~underlie.report.Document`, its JSON form, or what :func:`~underlie.report.summarize` returned.
+
+    beside : str
+        Name of a file beside the page that holds its numbers, if there is one.
 
     Returns
     -------
@@ -55,11 +59,12 @@ def render_html(report: Document | Mapping[str, Any]) -> str:
     document = _as_report(report)
     return _template().render(
         report=document,
+        beside=beside,
         level_word=_LEVEL_WORD,
         show_table=_show_table,
         is_table=lambda block: isinstance(block, Table),
         is_figure=lambda block: isinstance(block, Figure),
-        provenance_rows=_provenance_rows,
+        provenance_rows=provenance_rows,
     )
 
 
@@ -89,7 +94,7 @@ def write_report(report: Document, folder: str | Path) -> Path:
     facts = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     (target / "report.json").write_text(facts + "\n", encoding="utf-8")
     page = target / "report.html"
-    page.write_text(render_html(report), encoding="utf-8")
+    page.write_text(render_html(report, beside="report.json"), encoding="utf-8")
     return page
 
 
@@ -97,7 +102,7 @@ def _as_report(report: Document | Mapping[str, Any]) -> Document:
     if isinstance(report, Document):
         return report
     if report.get("format") == SUMMARY_FORMAT:
-        return report_from_summary(report)
+        return document_from_summary(report)
     return Document.from_json(report)
 
 
@@ -110,24 +115,6 @@ def _show_table(table: Table) -> list[list[_ShownCell]]:
         texts = format_column(column, cells)
         columns.append([_ShownCell(text, column.kind != "text", i in best) for i, text in enumerate(texts)])
     return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _provenance_rows(made: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is known of how the report came about, as labels and values."""
-    time = made.get("created", "")
-    if made.get("seconds") is not None:
-        time += f", in {format_number(made['seconds'], 3)} s"
-    system = " on ".join(str(made[name]) for name in ("python", "platform") if made.get(name))
-    packages = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
-    seed = "" if made.get("seed") is None else str(made["seed"])
-    rows = (
-        ("Command", made.get("command") or ""),
-        ("Seed", seed),
-        ("Made", time),
-        ("Python", system),
-        ("Packages", packages),
-    )
-    return [(label, value) for label, value in rows if value]
 
 
 @lru_cache(maxsize=1)
