@@ -105,3 +105,10 @@ def cells_of(table: Any, fields: Sequence[Field], i: int) -> dict[str, Any]:
         frame = nw.from_native(table, eager_only=True)
         own = {field.name: plain(frame[field.name][i]) for field in fields}
     return {field.name: field.value_of(field.entered_of(own[field.name])) for field in fields}
+
+
+def pick(table: Any, numbers: Any) -> Any:
+    """Some rows of a table or array, in a container like it."""
+    if isinstance(table, np.ndarray):
+        return table[np.asarray(numbers)]
+    return nw.from_native(table, eager_only=True)[np.asarray(numbers).tolist()].to_native()

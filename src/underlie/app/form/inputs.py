@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from htmltools import HTMLDependency, Tag, TagAttrs, TagAttrValue, TagList
+from htmltools import HTMLDependency, Tag, TagAttrs, TagAttrValue, TagChild, TagList
 from shiny import ui
 from shiny.module import resolve_id
 from shiny.session import require_active_session
 
 from underlie import __version__
 from underlie.app.form.fields import MISSING, Field
+from underlie.app.words import Hint
 
 _WWW: Final = Path(__file__).parent / "www"
 
@@ -34,6 +35,30 @@ async def fill_form(id: str, fields: Sequence[Field], values: Mapping[str, Any])
     session = require_active_session(None)
     entered = {field.key: _entered(field, values.get(field.name)) for field in fields}
     await session.send_custom_message("underlie-form", {"id": session.ns(id), "values": entered})
+
+
+def row_controls(n: int) -> TagChild:
+    """Controls ``row`` and ``take`` that fill a row of the data into a form; nothing where there are no data."""
+    if not n:
+        return None
+    return ui.div(
+        ui.input_numeric("row", f"Row of the data, 1 to {n}", 1, min=1, max=n, step=1),
+        ui.input_action_button("take", "Fill in this row", class_="btn-default"),
+        class_="controls",
+    )
+
+
+def chosen_row(number: Any, n: int) -> int:
+    """Place of the row whose number stands in ``row``.
+
+    Raises
+    ------
+    Hint
+        If there is no such row.
+    """
+    if not isinstance(number, int) or not 1 <= number <= n:
+        raise Hint(f"Give the number of a row, 1 to {n}.")
+    return number - 1
 
 
 def dependency() -> HTMLDependency:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from htmltools import Tag, TagChild
 from shiny import ui
 
 from underlie.app.form.entry import Entry
+from underlie.app.plain_table import plain_table
 from underlie.app.survival import words
 from underlie.app.survival.answer import QUANTILES, Advice, Asker, Curve, Outlook
 from underlie.report.time_unit import TimeUnit
@@ -82,7 +83,7 @@ def outlook_table(asker: Asker, found: Answer, asked: Asked) -> Tag:
     if not asker.arms:
         header = ["", *(f"{100 * p:.0f} % have had the event by" for p in QUANTILES)]
         cells = [words.quantile_text(found.curves[0], p, asked.unit) for p in QUANTILES]
-        return plain_table(header, [["this patient", *cells]])
+        return plain_table(header, [["this patient", *cells]], caption="When the event is to be expected")
     header = ["treatment", f"survival at {asked.at}, %", f"less {asked.control}, points"]
     shares = any(outlook.propensity is not None for outlook in found.outlooks)
     header += ["share of like patients", "median"] if shares else ["median"]
@@ -93,12 +94,12 @@ def outlook_table(asker: Asker, found: Answer, asked: Asked) -> Tag:
         row = [outlook.arm.label, words.percent(outlook.survival, intervals=asker.has_intervals), gain]
         row += [_share(outlook)] if shares else []
         rows.append([*row, words.quantile_text(curve, 0.5, asked.unit)])
-    return plain_table(header, rows)
+    return plain_table(header, rows, caption="Treatments compared")
 
 
 def comparison_table(asker: Asker, patients: Sequence[Answer], asked: Asked, remove: str) -> Tag:
     """One line per patient, with a button that takes it out; ``remove`` is the input that gets its place."""
-    labels = [arm.label for arm in asker.arms] or [f"survival at {asked.at}, %"]
+    labels = [arm.label for arm in asker.arms] or ["survival"]
     header = ["patient", *labels, *(["recommended"] if asker.arms else []), ""]
     rows: list[list[TagChild]] = []
     for i, patient in enumerate(patients):
@@ -111,27 +112,12 @@ def comparison_table(asker: Asker, patients: Sequence[Answer], asked: Asked, rem
                 _button(remove, i, patient.name),
             ]
         )
-    return plain_table(header, rows, caption=f"Survival at {asked.at}, %" if asker.arms else None)
+    return plain_table(header, rows, caption=f"Survival at {asked.at}, %")
 
 
 def advised(asker: Asker, patient: Answer) -> str:
     """What is recommended to a patient, in one word."""
     return {"withheld": "withheld", "impossible": "–"}.get(patient.advice.kind, patient.advice.arm)
-
-
-def plain_table(header: Sequence[str], rows: Sequence[Sequence[TagChild]], caption: str | None = None) -> Tag:
-    """A table that scrolls by itself when the page is narrow; the first cell of a row names it."""
-    label: dict[str, Any] = {"tabindex": "0", "role": "region", "aria-label": caption or header[0] or "table"}
-    body = [ui.tags.tr(ui.tags.th(row[0], scope="row"), *(ui.tags.td(cell) for cell in row[1:])) for row in rows]
-    return ui.div(
-        label,
-        ui.tags.table(
-            ui.tags.caption(caption) if caption else None,
-            ui.tags.thead(ui.tags.tr(*(ui.tags.th(name, scope="col") for name in header))),
-            ui.tags.tbody(*body),
-        ),
-        class_="wide-table",
-    )
 
 
 def described(found: Answer, asked: Asked) -> str:

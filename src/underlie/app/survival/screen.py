@@ -10,9 +10,9 @@ from htmltools import Tag, TagChild
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from underlie.app.controls import slider_bank
-from underlie.app.form.entry import Entry, cells_of, read_entry
+from underlie.app.form.entry import Entry, cells_of, pick, read_entry
 from underlie.app.form.fields import Field, fields_of
-from underlie.app.form.inputs import fill_form, form
+from underlie.app.form.inputs import chosen_row, fill_form, form, row_controls
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
 from underlie.app.survival import words
@@ -39,8 +39,8 @@ _MOST_PATIENTS: Final = 6
 #: where the horizon's slider begins, as a share of follow-up
 _FIRST: Final = 0.01
 _CURVE_READ: Final = (
-    "Predicted survival with its pointwise 95 % interval. Grey: no event was seen so late, and the curve is the model's "
-    "own."
+    "Predicted survival with its pointwise 95 % interval. Grey: no event was seen so late, and the curve is the "
+    "model's own."
 )
 _CURVES_READ: Final = _CURVE_READ.replace("survival", "survival under each treatment", 1)
 
@@ -117,14 +117,7 @@ def _patient_controls(room: _Room) -> Iterator[TagChild]:
         "outside the data are taken, with a warning.",
         class_="hint",
     )
-    if room.opened.n_rows:
-        yield ui.div(
-            ui.input_numeric(
-                "row", f"Row of the data, 1 to {room.opened.n_rows}", 1, min=1, max=room.opened.n_rows, step=1
-            ),
-            ui.input_action_button("take", "Fill in this row", class_="btn-default"),
-            class_="controls",
-        )
+    yield row_controls(room.opened.n_rows)
     yield form("patient", room.fields, label="The patient")
     yield ui.output_ui("remarks")
     yield ui.div(
@@ -248,19 +241,11 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     @reactive.event(input.take)
     @guarded
     async def _take() -> None:
-        number = input.row()
-        if not isinstance(number, int) or not 1 <= number <= opened.n_rows:
-            raise Hint(f"Give the number of a row, 1 to {opened.n_rows}.")
-        cells = cells_of(
-            model.covariates(
-                opened.rows.iloc[[number - 1]] if hasattr(opened.rows, "iloc") else opened.rows[[number - 1]]
-            ),
-            room.fields,
-            0,
-        )
+        i = chosen_row(input.row(), opened.n_rows)
+        cells = cells_of(model.covariates(pick(opened.rows, [i])), room.fields, 0)
         await fill_form("patient", room.fields, cells)
-        source.set((number - 1, Entry(cells)))
-        ui.update_text("name", value=_label_of(opened, number - 1))
+        source.set((i, Entry(cells)))
+        ui.update_text("name", value=_label_of(opened, i))
 
     @render.ui
     def outcome() -> TagChild:
