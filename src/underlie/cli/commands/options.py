@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from underlie.cli.completion import arrays, columns, kinds
+
 
 class Family(StrEnum):
     """Models that can be fitted, saved and used again."""
@@ -21,10 +23,17 @@ TableIn = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parque
 ModelIn = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Folder that [b]underlie fit[/b] wrote, or a model file.")
 ]
-ArrayName = Annotated[str | None, typer.Option("--array", metavar="NAME", help="Which array of an npz file.")]
+ArrayName = Annotated[
+    str | None, typer.Option("--array", metavar="NAME", help="Which array of an npz file.", autocompletion=arrays)
+]
 Drop = Annotated[
     list[str] | None,
-    typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an identifier; repeatable."),
+    typer.Option(
+        "--drop",
+        metavar="COLUMN",
+        help="Leave a column out, such as an identifier; repeatable.",
+        autocompletion=columns,
+    ),
 ]
 Kinds = Annotated[
     list[str] | None,
@@ -32,6 +41,7 @@ Kinds = Annotated[
         "--kinds",
         metavar="COLUMN=KIND",
         help="Overrule an inferred kind: continuous, positive, proportion, count, binary, categorical, ordinal.",
+        autocompletion=kinds,
     ),
 ]
 Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]

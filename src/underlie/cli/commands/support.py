@@ -7,15 +7,10 @@ from typing import Annotated
 import typer
 
 from underlie.cli.commands.options import examples
+from underlie.cli.completion import pages
 from underlie.cli.errors import with_exit_codes
 
 commands = typer.Typer()
-
-
-def _pages() -> list[str]:
-    from underlie import explanations
-
-    return explanations.names()
 
 
 @commands.command(epilog=examples("underlie explain", "underlie explain columns-differ"))
@@ -24,7 +19,7 @@ def explain(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="As a message names it; without one, all are listed.", autocompletion=_pages
+            metavar="NAME", help="As a message names it; without one, all are listed.", autocompletion=pages
         ),
     ] = None,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from underlie.cli.commands.options import ArrayName, Drop, Epochs, Kinds, Quiet, Seed, TableIn, examples, typed
+from underlie.cli.completion import columns
 from underlie.cli.errors import with_exit_codes
 
 commands = typer.Typer()
@@ -23,7 +24,10 @@ commands = typer.Typer()
 @with_exit_codes
 def survival(
     table: TableIn,
-    time: Annotated[str, typer.Option("--time", "-t", metavar="COLUMN", help="Time to the event or to its end.")],
+    time: Annotated[
+        str,
+        typer.Option("--time", "-t", metavar="COLUMN", help="Time to the event or to its end.", autocompletion=columns),
+    ],
     event: Annotated[
         str,
         typer.Option(
@@ -31,12 +35,18 @@ def survival(
             "-e",
             metavar="COLUMN[=VALUE]",
             help="1 where the event was seen, 0 where not; or the value seen.",
+            autocompletion=columns,
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for model, report, recommendations.")],
     treatment: Annotated[
         list[str] | None,
-        typer.Option("--treatment", metavar="COLUMN", help="Column of the treatment received; repeatable."),
+        typer.Option(
+            "--treatment",
+            metavar="COLUMN",
+            help="Column of the treatment received; repeatable.",
+            autocompletion=columns,
+        ),
     ] = None,
     horizon: Annotated[
         str | None,
@@ -56,7 +66,7 @@ def survival(
         bool, typer.Option("--randomised", help="Treatment was drawn by lot, with the same chances for all.")
     ] = False,
     identifier: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="Names patients; no covariate.")
+        str | None, typer.Option("--id", metavar="COLUMN", help="Names patients; no covariate.", autocompletion=columns)
     ] = None,
     splits: Annotated[int, typer.Option("--splits", help="Random splits for the comparison with Cox.")] = 5,
     folds: Annotated[int, typer.Option("--folds", help="Folds by which calibration and advice are judged.")] = 5,

@@ -21,6 +21,7 @@ from underlie.cli.commands.options import (
     TableIn,
     examples,
 )
+from underlie.cli.completion import columns
 from underlie.cli.errors import with_exit_codes
 
 commands = typer.Typer()
@@ -71,7 +72,10 @@ def impute(
     n_latent: Latent = None,
     kinds: Kinds = None,
     drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Hand a column on untouched; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--drop", metavar="COLUMN", help="Hand a column on untouched; repeatable.", autocompletion=columns
+        ),
     ] = None,
     array: ArrayName = None,
     max_epochs: Epochs = None,
