@@ -99,7 +99,7 @@ def conditional_draws(model: Any, row: Any, n: int, seed: int) -> Floats:
 def _summary(column: Column, drawn: Cells) -> Guess:
     cells = drawn[column.name]
     if column.levels is None:
-        return Guess(column, Spread(*(float(v) for v in np.quantile(cells, _QUANTILES))))
+        return Guess(column, Spread(*(float(v) for v in np.quantile(cells, _QUANTILES, method="inverted_cdf"))))
     return Guess(column, None, tuple(float((cells == code).mean()) for code in range(len(column.levels))))
 
 

@@ -15,7 +15,7 @@ from underlie.report.numbers import format_number
 #: levels that are drawn, the most probable; the others together
 _MOST_LEVELS: Final = 6
 _WIDTH, _HEIGHT = 200.0, 26.0
-_NOW, _BEFORE = "#0b5c94", "#b9c1c8"
+_NOW, _BEFORE = "#0b5c94", "#8f989f"
 
 
 def guess_list(fields: tuple[Field, ...], values: Mapping[str, Any], found: Guesses, before: Guesses) -> Tag:
@@ -59,7 +59,7 @@ def _share_line(level: str, now: float, before: float) -> Tag:
     bar = _svg(
         {"role": "img", "aria-label": f"{100 * now:.0f} %, {100 * before:.0f} % when nothing is known"},
         _rect(0, 6, _WIDTH * now, 14, _NOW),
-        _rect(max(0.0, _WIDTH * before - 1.5), 2, 3, 22, "#22272c"),
+        _rect(min(max(0.0, _WIDTH * before - 1.5), _WIDTH - 3), 2, 3, 22, _BEFORE),
     )
     return ui.div(ui.span(level), bar, ui.span(f"{100 * now:.0f} %"))
 

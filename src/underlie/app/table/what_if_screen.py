@@ -15,8 +15,8 @@ from underlie.app.table.strips import guess_list
 from underlie.app.words import guarded
 
 _READ = (
-    "Medians and 95 % intervals of 1000 draws from the model, or probabilities of levels. Grey bars and black marks "
-    "beside the blue: the same when nothing is known. They treat the fitted model as true, and cells as missing at "
+    "1000 draws from the model. Numbers: the median (black), the middle half (blue) and 95 % (pale). Levels: their "
+    "probabilities. Grey: the same when nothing is known. The fitted model is treated as true, and cells as missing at "
     "random."
 )
 _POOR = (
