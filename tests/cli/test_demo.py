@@ -8,13 +8,17 @@ from functools import partial
 import pytest
 
 import underlie as ul
+from underlie.app.folder import models_in
+from underlie.app.opened import open_model
 from underlie.cli import demo_patients
+from underlie.cli.tables import read_table
 from underlie.report import Document, Figure, Table
 
 
 @pytest.fixture
 def short(monkeypatch):
     monkeypatch.setattr(ul, "VAE", partial(ul.VAE, max_epochs=3))
+    monkeypatch.setattr(ul, "SemiSupervisedVAE", partial(ul.SemiSupervisedVAE, max_epochs=2))
     quick = partial(ul.SurvivalVAE, n_replicates=2, max_epochs=2, heterogeneity=0.0)
     monkeypatch.setattr(ul, "SurvivalVAE", quick)
     monkeypatch.setattr(demo_patients, "_MASKS", 2)
@@ -43,6 +47,24 @@ def test_demo(run, short, tmp_path):
 
     assert facts["survival"]["horizon"] == 4 * 365.25
     assert facts["survival"]["decisions"]["options"] == ["no", "yes"]
+    _check_what_the_app_shows(tmp_path / "demo", done.stdout.splitlines()[-1])
+
+
+def _check_what_the_app_shows(out, last_line):
+    assert last_line.startswith("play ")
+    assert f"app {out}" in last_line
+    found = {model.name: open_model(model, read_table) for model in models_in(out)}
+    assert {name: opened.kind for name, opened in found.items()} == {
+        "digits-and-style": "images",
+        "digits-ppca": "images",
+        "digits-vae": "images",
+        "patients-survival": "survival",
+        "patients-table": "table",
+    }
+    assert all(opened.missing == "" for opened in found.values())
+    assert found["digits-vae"].labels.shape == (1797,)
+    assert found["patients-survival"].outcomes["event"].sum() == 299
+    assert found["patients-survival"].note.question["control"] == "no"
 
 
 def test_demo_refuses_a_file_as_folder(run, tmp_path):

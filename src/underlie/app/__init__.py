@@ -21,14 +21,14 @@ and a `Screen` is a tab: a title and two functions, a Shiny module written out::
 
     Screen("Latent map", ui=lambda id: map_ui(id, opened), server=lambda id: map_server(id, opened))
 
-``ui(id)`` gives tags (use ``@module.ui``), ``server(id)`` starts the reactive part (``@module.server``). Both run inside
-a session, once per browser page; an `Opened` is shared by all pages and must not be changed. ``ui`` and ``server`` run
-after the model was opened, so they may ask it anything quick. A page has one model: another model is another address
-(``/?model=NAME``).
+``ui(id)`` gives tags (use ``@module.ui``), ``server(id)`` starts the reactive part (``@module.server``). Both run
+inside a session, once per browser page; an `Opened` is shared by all pages and must not be changed. ``ui`` and
+``server`` run after the model was opened, so they may ask it anything quick. A page has one model: another model is
+another address (``/?model=NAME``).
 
 Rules of a screen
 -----------------
-* ``@reactive.effect`` functions are wrapped: ``@guarded`` below it. An error in an effect would otherwise close the page.
+* ``@reactive.effect`` functions are wrapped: ``@guarded`` below it. Otherwise an error in an effect closes the page.
 * Outputs raise what they like: ValueError and TypeError of this package are shown with their words, other errors as one
   sentence, and their traceback goes to the terminal. `words.Hint` is shown as advice; for it put ``@explained`` below
   ``@render.ui`` (`render_pictures` and `render_map` know it), or the terminal gets a traceback too.

@@ -35,9 +35,7 @@ class Note:
     labels : sequence of str
         Columns with labels of the rows, or one array of the npz file.
     time, event : str, optional
-        Columns of a survival table.
-    event_value : str, optional
-        The value of ``event`` that means: seen.
+        Columns of a survival table; the event also as ``COLUMN=VALUE``, the value that means: seen.
     identifier : str, optional
         Column that names the rows.
     question : dict
@@ -50,14 +48,13 @@ class Note:
     labels: Sequence[str] = ()
     time: str | None = None
     event: str | None = None
-    event_value: str | None = None
     identifier: str | None = None
     question: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Rows that belong to a model; see `underlie.app.opened.Opened` for the parts. ``problem`` says what is not there."""
+    """Rows that belong to a model; see `underlie.app.opened.Opened` for its parts. ``problem`` says what is missing."""
 
     file: Path | None = None
     table: Any = None
@@ -164,14 +161,13 @@ def _columns_of(table: Any, model: Any, file: Path) -> Any:
 
 def _outcomes(table: Any, note: Note) -> Any:
     """Times and events, where the table has both."""
-    time, event = note.time or "time", note.event or "event"
+    time, said = note.time or "time", note.event or "event"
+    event, value = (said, None) if said in table.columns or "=" not in said else said.rsplit("=", 1)
     if time not in table.columns or event not in table.columns:
         return None
     from underlie.data.surv import Surv
 
-    seen = table[event]
-    if note.event_value is not None:
-        seen = np.array([_same(cell, note.event_value) for cell in seen])
+    seen = table[event] if value is None else np.array([_same(cell, value) for cell in table[event]])
     try:
         return Surv(table[time], seen)
     except (ValueError, TypeError):

@@ -1,7 +1,7 @@
 """Controls and outputs that answer while a pointer moves: pictures, banks of sliders, a field to draw in.
 
-Shiny's own controls wait for a pause. These send their newest value as soon as the last one was answered, so that a drag
-is as quick as the server, and never queues up. Their browser side is in ``www/``.
+Shiny's own controls wait for a pause. These send their newest value as soon as the last one was answered, so that a
+drag is as quick as the server, and never queues up. Their browser side is in ``www/``.
 """
 
 from __future__ import annotations
@@ -121,8 +121,15 @@ def slider_bank(
     rows = []
     for j, (text, value, (low, high)) in enumerate(zip(labels, values, limits, strict=True)):
         one = f"{name}-{j}"
-        control: TagAttrs = {"type": "range", "data-index": str(j), "min": f"{low:.6g}", "max": f"{high:.6g}"}
-        control |= {"step": f"{(high - low) / _STEPS:.3g}", "value": f"{value:.6g}"}
+        step = f"{(high - low) / _STEPS:.3g}"
+        control: TagAttrs = {
+            "type": "range",
+            "data-index": str(j),
+            "value": f"{value:.6g}",
+            "min": f"{low:.6g}",
+            "max": f"{high:.6g}",
+            "step": step,
+        }
         rows.append(
             ui.div(
                 ui.tags.label(text, {"for": one}),
@@ -134,14 +141,14 @@ def slider_bank(
     return ui.div(*rows, {"role": "group", "aria-label": label}, id=name, class_="slider-bank")
 
 
-async def set_sliders(id: str, values: Sequence[float]) -> None:
+async def set_sliders(id: str, values: Sequence[float] | NDArray[np.float64]) -> None:
     """Move the sliders of a bank to these values; nothing is sent back for it."""
     session = require_active_session(None)
     await session.send_custom_message("underlie-sliders", {"id": session.ns(id), "values": [float(v) for v in values]})
 
 
 def drawing_field(id: str, *, label: str, height: int, width: int) -> Tag:
-    """A field to draw in with pen, finger or mouse. ``input.<id>()`` is the drawing as the address of a PNG, or None."""
+    """A field to draw in with pen, finger or mouse. ``input.<id>()`` is the data address of a PNG, or None."""
     name = resolve_id(id)
     sheet: TagAttrs = {"width": str(width), "height": str(height), "role": "img", "aria-label": label}
     return ui.div(

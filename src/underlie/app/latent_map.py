@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 from htmltools import Tag, TagAttrs
@@ -91,15 +91,7 @@ def latent_map(id: str, *, label: str, tools: Sequence[Tool] = ("cursor", "lasso
         What dragging can do; the first is chosen. With one there is no choice.
     """
     name = resolve_id(id)
-    choices = [
-        ui.tags.label(
-            ui.tags.input(
-                {"type": "radio", "name": f"{name}-tool", "value": tool} | ({"checked": ""} if i == 0 else {})
-            ),
-            ui.span(_TOOLS[tool]),
-        )
-        for i, tool in enumerate(tools)
-    ]
+    choices = [_choice(f"{name}-tool", tool, chosen=tool == tools[0]) for tool in tools]
     attributes: TagAttrs = {"role": "group", "aria-label": label, "data-tool": tools[0]}
     bar: TagAttrs = {"role": "radiogroup", "aria-label": "What dragging does"}
     return ui.div(
@@ -109,6 +101,11 @@ def latent_map(id: str, *, label: str, tools: Sequence[Tool] = ("cursor", "lasso
         id=name,
         class_="latent-map",
     )
+
+
+def _choice(name: str, tool: Tool, *, chosen: bool) -> Tag:
+    attributes: TagAttrs = {"type": "radio", "name": name, "value": tool, "checked": "" if chosen else None}
+    return ui.tags.label(ui.tags.input(attributes), ui.span(_TOOLS[tool]))
 
 
 class render_map(ExplainedRenderer[MapFigure]):
@@ -121,7 +118,7 @@ class render_map(ExplainedRenderer[MapFigure]):
     async def transform(self, value: MapFigure) -> Jsonifiable:
         """What the browser is sent."""
         return {
-            "groups": _traces(value),
+            "groups": cast(Jsonifiable, _traces(value)),
             "legend": value.legend,
             "axes": list(value.axes),
             "cursor": None if value.cursor is None else [float(v) for v in value.cursor],

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from underlie.app.beside import Data, Note, ReadTable, data_of

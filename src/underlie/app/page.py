@@ -42,7 +42,7 @@ class _Plain(App):
     sanitize_errors = True
 
     @property
-    def sanitize_error_msg(self) -> str:  # type: ignore[override]
+    def sanitize_error_msg(self) -> str:
         """What the page says instead of an output."""
         error = sys.exc_info()[1]
         return in_words(error) if error is not None else "This could not be shown."

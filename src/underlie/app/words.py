@@ -86,8 +86,7 @@ def kind_of(error: BaseException) -> str:
 
 def told(error: Exception) -> None:
     """Show an error as a message in the corner of the page."""
-    kind = "message" if isinstance(error, Hint) else "error"
-    ui.notification_show(in_words(error), type=kind, duration=8)
+    ui.notification_show(in_words(error), type="message" if isinstance(error, Hint) else "error", duration=8)
 
 
 def note(text: str, kind: str = "note") -> ui.Tag:

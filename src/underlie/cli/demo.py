@@ -12,6 +12,7 @@ import matplotlib as mpl
 import typer
 
 from underlie.cli.demo_digits import digits_part
+from underlie.cli.demo_models import save_models, show_command
 from underlie.cli.demo_part import Part
 from underlie.cli.demo_patients import patients_part
 from underlie.cli.demo_survival import survival_part
@@ -30,7 +31,7 @@ _LEAD = (
 
 
 def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | None = None) -> Path:
-    """Fit and compare models on digits, patients and their survival; write report.html and report.json into ``out``.
+    """Fit and compare models on digits, patients and their survival; write report, facts and models into ``out``.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     started = time.perf_counter()
     with progress(quiet) as say:
         made_of = [recorded(partial(part, seed, say)) for part in (digits_part, patients_part, survival_part)]
+        say("saving the models")
+        save_models((kept for part, _ in made_of for kept in part.kept), out)
         say("writing the report")
         parts = [part for part, _ in made_of]
         alerts = tuple(alert for part, messages in made_of for alert in _alerts(part.name.capitalize(), messages))
@@ -66,6 +69,7 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
         for part in parts:
             print_table(part.result)
         typer.echo(f"report  {page.resolve()}  ({time.perf_counter() - started:.0f} s)")
+        typer.echo(f"play    {show_command(out)}")
     return page
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 import underlie as ul
-from underlie.cli.demo_part import Part, Say
+from underlie.app.beside import Note
+from underlie.cli.demo_part import Kept, Part, Say
 from underlie.cli.mixture import mixture_by_bic
 from underlie.report import Column, Estimate, Figure, Section, comparison_table, picture
 from underlie.report.figures import generated_figure, scree_figure, training_figure
@@ -22,6 +23,7 @@ from underlie.report.plain import plain
 _HELD_OUT = 0.2
 _LEVELS = 17
 _NEIGHBOURS = 15
+_STYLE = 6
 _LINEAR, _RANKED, _MIXTURE, _NONLINEAR = "pPCA, 2-D", "pPCA, rank by BIC", "Gaussian mixture", "VAE, 2-D"
 
 Images = NDArray[np.float64]
@@ -48,7 +50,24 @@ def digits_part(seed: int, say: Say) -> Part:
         ),
     )
     facts = {"held_out": _frame_facts(held_out), "training": _frame_facts(fitted), "n_held_out": int(test.sum())}
-    return Part("digits", result, sections, _headline(held_out), facts)
+    kept = _to_play_with(models, images, labels, test, seed, say)
+    return Part("digits", result, sections, _headline(held_out), facts, kept)
+
+
+def _to_play_with(
+    models: dict[str, Any],
+    images: Images,
+    labels: NDArray[np.int_],
+    test: NDArray[np.bool_],
+    seed: int,
+    say: Say,
+) -> tuple[Kept, ...]:
+    """The models whose latent space can be walked through, and one that is told the labels: digits on demand."""
+    say("digits: fitting a model of digit and style")
+    told = ul.SemiSupervisedVAE(_STYLE, random_state=seed, verbose=False).fit(images[~test], labels[~test])
+    rows, note = {"X": images, "y": labels}, Note("digits.npz", array="X", labels=("y",))
+    shown = {"digits-vae": models[_NONLINEAR], "digits-ppca": models[_LINEAR], "digits-and-style": told}
+    return tuple(Kept(name, model, rows, note) for name, model in shown.items())
 
 
 _NOTE = (

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 import underlie as ul
-from underlie.cli.demo_part import Part, Say
+from underlie.app.beside import Note
+from underlie.cli.demo_part import Kept, Part, Say
 from underlie.cli.imputation_study import (
     Imputer,
     Study,
@@ -26,7 +27,8 @@ _MASKS = 8
 
 def patients_part(seed: int, say: Say) -> Part:
     """Hide a tenth of the cells of the GBSG2 table, several times; impute by mean, pPCA and VAE; measure errors."""
-    X = ul.datasets.load_gbsg2().drop(columns=["time", "event"])
+    patients = ul.datasets.load_gbsg2()
+    X = patients.drop(columns=["time", "event"])
     methods: dict[str, Imputer] = {"mean or mode": mean_or_mode(X), "pPCA": _ppca, "VAE": _vae}
     study = run_study(
         X,
@@ -36,6 +38,8 @@ def patients_part(seed: int, say: Say) -> Part:
         seed=seed,
         report=lambda k: say(f"patients: imputed {k} of {_MASKS} masks"),
     )
+    say("patients: fitting to all cells")
+    whole = ul.VAE(random_state=seed, verbose=False).fit(X)
     result = study_table(study, f"Hidden cells of {len(X):,} patients, imputed")
     section = Section(
         "Patients: imputing hidden cells",
@@ -59,6 +63,7 @@ def patients_part(seed: int, say: Say) -> Part:
         sections=(section,),
         headline=(_headline(study),),
         facts={"data": "GBSG2", "n_rows": len(X), "share_hidden": _SHARE, **study_facts(study)},
+        kept=(Kept("patients-table", whole, patients, Note("patients.csv", time="time", event="event")),),
     )
 
 

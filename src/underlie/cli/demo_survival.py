@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import underlie as ul
-from underlie.cli.demo_part import Part, Say
-from underlie.cli.survival import survival_facts
+from underlie.cli.demo_part import Kept, Part, Say
+from underlie.cli.survival import note_of, survival_facts
 from underlie.cli.survival_advice import effect_section, judge, recommendation_section
 from underlie.cli.survival_findings import COX, MODEL, Effort, Findings, investigate, suitable_threads
 from underlie.cli.survival_input import Question, Study, make_study
@@ -23,11 +23,12 @@ _NAME = "Hormone therapy"
 def survival_part(seed: int, say: Say) -> Part:
     """Fit a survival model to the GBSG2 table with hormone therapy as the treatment; judge it and its advice."""
     question = Question("time", "event", ("horTh",), "4y", control="no", time_unit="days")
-    study = make_study(ul.datasets.load_gbsg2(), "GBSG2", question)
+    patients = ul.datasets.load_gbsg2()
+    study = make_study(patients, "GBSG2", question)
     with suitable_threads(study):
-        return _part(
-            study, investigate(study, Effort(_SPLITS, _FOLDS, seed=seed), lambda text: say(f"survival: {text}"))
-        )
+        findings = investigate(study, Effort(_SPLITS, _FOLDS, seed=seed), lambda text: say(f"survival: {text}"))
+        kept = Kept("patients-survival", findings.model, patients, note_of("patients.csv", study, question))
+        return replace(_part(study, findings), kept=(kept,))
 
 
 def _part(study: Study, findings: Findings) -> Part:

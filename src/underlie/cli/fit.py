@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from underlie.app.beside import Note, write_note
 from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.processes import is_first, n_processes
 from underlie.cli.tables import Table, parse_kinds, read_table
@@ -62,6 +64,7 @@ def fit_table(
     if not is_first():
         return
     model.save(out / MODEL_FILE)
+    write_note(out / MODEL_FILE, Note(os.fspath(table), array=array))
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
     report = Report(

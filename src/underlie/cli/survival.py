@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from underlie.app.beside import Note, write_note
 from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.fit import MODEL_FILE
 from underlie.cli.progress import progress, recorded
@@ -61,6 +63,7 @@ def analyse_table(
         findings, messages = recorded(lambda: investigate(study, effort, say))
         out.mkdir(parents=True, exist_ok=True)
         findings.model.save(out / MODEL_FILE)
+        write_note(out / MODEL_FILE, note_of(os.fspath(file), study, question))
         if findings.decisions is not None:
             write_table(recommendations(study, findings.decisions), out / RECOMMENDATIONS_FILE)
         say("drawing the report")
@@ -79,6 +82,18 @@ def analyse_table(
         page = write_report(report, out)
     if not quiet:
         _print_result(sections, alerts, page, findings, time.perf_counter() - started)
+
+
+def note_of(file: str, study: Study, question: Question) -> Note:
+    """Which data belong to the model, and what was asked of it, for ``underlie app``."""
+    asked = {
+        "horizon": study.horizon,
+        "time_unit": study.unit.own or None,
+        "control": study.options[0] if study.options else None,
+        "min_gain": study.min_gain,
+        "randomised": study.randomised,
+    }
+    return Note(file, time=question.time, event=question.event, identifier=question.identifier, question=asked)
 
 
 def survival_sections(study: Study, findings: Findings) -> tuple[Section, ...]:

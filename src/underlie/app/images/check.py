@@ -116,8 +116,8 @@ def generated_figures(view: ImageView) -> list[tuple[str, str, str]]:
                     _side_by_side(view),
                     "",
                     alt="Left: rows of the data. Right: images sampled from the model.",
-                    reading="A good model's samples could be mistaken for rows. Noise beyond that of the data comes from "
-                    "pixels that the model takes for independent given z.",
+                    reading="A good model's samples could be mistaken for rows. Noise beyond that of the data comes "
+                    "from pixels that the model takes for independent given z.",
                 )
             )
         if hasattr(view.model, "moments"):
@@ -192,7 +192,8 @@ def _means_and_sds(view: ImageView, rows: NDArray[np.float64]) -> Any:
 
     drawn = np.asarray(view.model.sample(len(rows), random_state=_SEED), dtype=float).reshape(-1, *view.shape)
     figure, axes = panels(2, (6.2, 3.6))
-    for ax, summary, title in zip(axes, (np.nanmean, np.nanstd), ("means", "standard deviations"), strict=True):
+    summaries: tuple[Any, Any] = (np.nanmean, np.nanstd)
+    for ax, summary, title in zip(axes, summaries, ("means", "standard deviations"), strict=True):
         pair = np.stack([summary(rows.reshape(-1, *view.shape), axis=0), summary(drawn, axis=0)])
         low = view.low if summary is np.nanmean else 0.0
         image_grid(pair, 2, titles=["data", "model"], ax=ax, limits=(low, max(float(pair.max()), low + 1e-9)))

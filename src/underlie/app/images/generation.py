@@ -41,7 +41,8 @@ def generation_ui(opened: Opened) -> ui.Tag:
     view = ImageView(opened)
     classes = [target for target in view.targets if not target.is_continuous]
     across = min(_ACROSS, len(classes[0].classes)) if classes else _MOST_STYLES
-    sources = {"prior": "new, drawn from the prior", "upload": "of a picture that I upload", "drawing": "of what I draw"}
+    sources = {"prior": "new, drawn from the prior", "upload": "of a picture that I upload"}
+    sources["drawing"] = "of what I draw"
     if opened.n_rows:
         sources["row"] = "of a row of the data"
     return ui.div(
@@ -152,7 +153,9 @@ def generation_server(input: Inputs, output: Outputs, session: Session, opened: 
     @render_pictures
     def given() -> list[Picture]:
         image = or_silence(style).image
-        return [] if image is None else [view.picture(image[0], "The image as the model sees it", "as the model sees it")]
+        if image is None:
+            return []
+        return [view.picture(image[0], "The image as the model sees it", "as the model sees it")]
 
     @render_pictures
     def table() -> list[Picture]:
@@ -217,14 +220,15 @@ def _from_row(view: ImageView, row: Any) -> Style:
 def _from_image(view: ImageView, taken: Taken, name: str, row_image: Any = None) -> Style:
     image = taken.image if row_image is None else row_image
     said = view.read_labels(image)
-    words = ", ".join(
-        f"{target.name} {said_label(label)}" for target, label in zip(view.targets, said, strict=True)
-    )
+    words = ", ".join(f"{target.name} {said_label(label)}" for target, label in zip(view.targets, said, strict=True))
     proba = _confidence(view, image)
     done = f" It was {taken.done}." if taken.done else ""
     z = view.encode(image)
     return Style(
-        z, f"The style of {name}.{done}", taken.image, f"The model reads it as {words}{proba}, and keeps its style below."
+        z,
+        f"The style of {name}.{done}",
+        taken.image,
+        f"The model reads it as {words}{proba}, and keeps its style below.",
     )
 
 
@@ -242,7 +246,8 @@ def _uploaded(files: list[FileInfo] | None, view: ImageView) -> tuple[Taken, str
         raise Hint("Choose a picture of one character: a photograph or a scan will do.")
     file = files[0]
     if file["size"] > MOST_BYTES:
-        raise Hint(f"{file['name']} has {file['size'] / 1e6:.0f} MB, more than the {MOST_BYTES / 1e6:.0f} MB read here.")
+        size = f"{file['size'] / 1e6:.0f} MB, more than the {MOST_BYTES / 1e6:.0f} MB"
+        raise Hint(f"{file['name']} has {size} that are read here. Crop it to one character.")
     return take_file(Path(file["datapath"]).read_bytes(), view), file["name"]
 
 

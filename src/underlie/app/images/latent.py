@@ -60,7 +60,7 @@ def encoded_rows(view: ImageView) -> Encoded:
 def map_ui(opened: Opened) -> ui.Tag:
     """The map, and what stands at its cursor."""
     what = "styles: how an image looks beside what it shows" if hasattr(opened.model, "targets_") else "codes"
-    hint = f"Drag, click or use the arrow keys: the image beside the map is what the model makes of that place ({what})."
+    hint = f"Drag, click or use the arrow keys: beside the map is what the model makes of that place ({what})."
     if opened.rows is not None:
         hint += " A click on a point shows that row and what the model keeps of it."
     return ui.div(
@@ -117,9 +117,10 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
 
     @render.ui
     def asked() -> Any:
+        encoding.result()  # a row can be shown once the rows have places
         controls = [_label_control(j, target) for j, target in enumerate(view.targets)]
         if opened.n_rows:
-            controls.append(ui.input_numeric("row", "Show row", value=None, min=1, max=opened.n_rows, width="8rem"))  # type: ignore[arg-type]
+            controls.append(ui.input_numeric("row", "Show row", value=1, min=1, max=opened.n_rows, width="8rem"))
         return ui.div(*controls, class_="controls")
 
     @render.ui
@@ -141,7 +142,7 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
             groups=_first_labels(opened, found.rows),
             legend=view.targets[0].name if view.targets else "label",
             axes=titles,
-            limits=reach,  # type: ignore[arg-type]
+            limits=reach,
             cursor=at,
         )
 
@@ -237,7 +238,8 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
 
 def _label_control(j: int, target: Any) -> ui.Tag:
     if target.is_continuous:
-        return ui.input_numeric(f"label{j}", f"Shown as {target.name}", value=round(float(target.loc), 3), width="10rem")
+        value = round(float(target.loc), 3)
+        return ui.input_numeric(f"label{j}", f"Shown as {target.name}", value=value, width="10rem")
     names = [said_label(value) for value in target.classes]
     return ui.input_select(f"label{j}", f"Shown as {target.name}", names, width="10rem")
 

@@ -50,10 +50,8 @@ def take_file(content: bytes, view: ImageView) -> Taken:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
-                raise Hint(
-                    f"The picture has {picture.width:,} × {picture.height:,} pixels, more than are read here. Crop it to "
-                    "one character, or save it smaller."
-                )
+                size = f"{picture.width:,} × {picture.height:,} pixels"
+                raise Hint(f"The picture has {size}, more than are read here. Crop it to one character.")
             return _taken(picture, view)
     except UnidentifiedImageError:
         raise Hint("The file is no picture that can be read. Use PNG, JPEG, GIF, BMP, WebP or TIFF.") from None

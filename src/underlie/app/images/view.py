@@ -109,7 +109,8 @@ class ImageView:
         """The value at the edges of a mean image."""
         seen = self.opened.rows[:_ENOUGH] if self.opened.rows is not None else self.model.sample(64, random_state=0)
         mean = np.nanmean(np.asarray(seen, dtype=float), axis=0)
-        return float(np.median(np.concatenate([mean[0].ravel(), mean[-1].ravel(), mean[:, 0].ravel(), mean[:, -1].ravel()])))
+        edges = (mean[0], mean[-1], mean[:, 0], mean[:, -1])
+        return float(np.median(np.concatenate([edge.ravel() for edge in edges])))
 
 
 def said_label(value: Any) -> str:
