@@ -118,8 +118,9 @@ def rewritten(blob: bytes, other: bytes, rng: Generator) -> bytes:
         elif kind == 8:
             place[str(key) + "_"] = place.pop(key)
         else:
-            part = str(rng.choice(["class", "params", "encoder", "state", "torch", "feature_names_in"]))
-            document[part] = document_of(other)[part]
+            parts_of_other = document_of(other)
+            part = str(rng.choice(sorted(parts_of_other)))
+            document[part] = parts_of_other[part]
         if not document:
             break
     return with_document(blob, document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +50,7 @@ def restore(run: Run, state: State, file: object) -> None:
     description, numbers = state
     try:
         _check_same(run, description, numbers, file)
+        _check_place(run, description, numbers)
         _fill(run, description, numbers)
     except CheckpointError:
         raise
@@ -78,6 +78,30 @@ def _fill(run: Run, description: dict[str, Any], numbers: dict[str, Tensor]) -> 
         dealer.set_state(begun)
 
 
+def _check_place(run: Run, description: dict[str, Any], numbers: dict[str, Tensor]) -> None:
+    """Refuse counts that no training has come to; what is wrong with them becomes part of the refusal."""
+    epoch, blocks, pieces = (description[name] for name in ("epoch", "blocks", "pieces"))
+    if not all(type(count) is int for count in (epoch, blocks, pieces)):
+        raise TypeError("epoch, blocks and pieces must be whole numbers")
+    if not (1 <= epoch <= run.settings.max_epochs + 1 and 0 <= blocks <= 2**40 and 1 <= pieces <= 2**40):
+        raise ValueError(f"epoch {epoch}, blocks {blocks}, pieces {pieces}")
+    told = {"train", "valid"}
+    if not told <= set(description["history"]) or (run.monitor is None and len(description["history"]) > len(told)):
+        raise ValueError(f"histories {description['history']}")
+    for name in description["history"]:
+        shape = tuple(numbers[f"history.{name}"].shape)
+        if shape != (epoch, len(run.seeds)):
+            raise ValueError(f"history {name!r} of shape {shape}")
+    seen = numbers["seen"]  # of no group before the first epoch and between two
+    if seen.shape not in ((0,), (len(run.deals),)) or (
+        len(seen) and (seen.is_floating_point() or bool((seen < 0).any()))
+    ):
+        raise ValueError(f"rows seen of each group of shape {tuple(seen.shape)}")
+    for name, live in _live(run).items():
+        if numbers[name].shape != live.shape or numbers[name].dtype != live.dtype:
+            raise ValueError(f"{name!r} is {numbers[name].dtype} of shape {tuple(numbers[name].shape)}")
+
+
 def _live(run: Run) -> dict[str, Tensor]:
     """Numbers that the run works on in place."""
     optimizer, best = run.optimizer, run.best
@@ -101,7 +125,7 @@ def _generators(run: Run) -> dict[str, Tensor]:
 
 def _what(run: Run) -> dict[str, Any]:
     """What is trained, and how: equal for two runs exactly if one can go on from the other."""
-    how = {k: str(v) for k, v in asdict(run.settings).items() if k not in ("verbose", "device", "launch")}
+    how = {k: str(v) for k, v in vars(run.settings).items() if k not in ("verbose", "device", "launch")}
     shapes = {name: list(t.shape) for name, t, _ in tensors(run.model)}
     rows = [len(deal.rows) for deal in run.deals]
     return {
