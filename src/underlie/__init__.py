@@ -49,6 +49,7 @@ _SUBPACKAGES = (
     "data",
     "nn",
     "engine",
+    "callbacks",
     "models",
     "sheets",
 )

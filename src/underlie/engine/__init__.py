@@ -1,5 +1,6 @@
 """The engine: one training function for every model that is learned by gradients."""
 
+from underlie.engine.callbacks import Callback, Epoch
 from underlie.engine.checkpoint import Checkpoint, CheckpointError
 from underlie.engine.groups import Group
 from underlie.engine.launch import Launch
@@ -13,8 +14,10 @@ from underlie.engine.train import train
 
 __all__ = [
     "PRECISIONS",
+    "Callback",
     "Checkpoint",
     "CheckpointError",
+    "Epoch",
     "Group",
     "Launch",
     "LostProcessError",

@@ -16,6 +16,7 @@ from underlie import nn as unn
 from underlie.engine.adamw import AdamW
 from underlie.engine.ahead import read_ahead
 from underlie.engine.best import Best, slices
+from underlie.engine.callbacks import Epoch
 from underlie.engine.captured import captured, restore
 from underlie.engine.checkpoint import CheckpointError, Clock
 from underlie.engine.flat import Flat
@@ -360,6 +361,13 @@ class Run:
     def has_learned(self) -> bool:
         """Whether any replicate has weights worth keeping."""
         return bool(np.isfinite(self.best.value).any())
+
+    def told(self) -> Epoch:
+        """The epoch that is over, for callbacks; copies, so that nothing in the run can be changed by them."""
+        offset = {"train": self.launch.offset, "valid": self.launch.offset}
+        values = {name: of_epochs[-1] + offset.get(name, 0.0) for name, of_epochs in self.history.items()}
+        number, best = len(self.history["valid"]) - 1, self.best.epoch.copy()
+        return Epoch(number, self.settings.max_epochs, values, best, ~self.stopped, dict(self.launch.about))
 
     def describe(self) -> str:
         """The best held-out value so far, for the progress bar."""

@@ -25,7 +25,13 @@ def train_spread(train_alone: TrainAlone, settings: Settings, seeds: Sequence[in
     Replicates are independent of each other, so that nothing is said between processes until the end.
     """
     ranks = settings.launch.ranks
-    launch = replace(settings.launch, ranks=Ranks(), checkpoint=_own(settings.launch, ranks), all_seeds=tuple(seeds))
+    launch = replace(
+        settings.launch,
+        ranks=Ranks(),
+        checkpoint=_own(settings.launch, ranks),
+        all_seeds=tuple(seeds),
+        callbacks=settings.launch.callbacks if ranks.rank == 0 else (),
+    )
     verbose = settings.verbose and ranks.rank == 0
     trained = train_alone(replace(settings, launch=launch, verbose=verbose), seeds[ranks.rank :: ranks.size])
     return _gathered(trained, ranks, len(seeds))

@@ -93,9 +93,12 @@ def _train(
         try:
             run.begin()
             complete = run.finished()
+            if run.place.epoch == 1 and not run.place.blocks:
+                _tell(run)
             while not run.finished():
                 run.advance()
                 say(run.place.epoch - 1, run.describe())
+                _tell(run)
             if not complete:
                 run.keep()
         except KeyboardInterrupt:
@@ -103,3 +106,11 @@ def _train(
                 raise
             interrupted = True
     return run.result(interrupted)
+
+
+def _tell(run: Run) -> None:
+    """Call the user's callbacks, in the first of several processes."""
+    if run.launch.callbacks and run.launch.writes:
+        epoch = run.told()
+        for callback in run.launch.callbacks:
+            callback(epoch)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
 
-from underlie.engine import Checkpoint, Launch, Ranks
+from underlie.engine import Callback, Checkpoint, Launch, Ranks
+from underlie.engine.callbacks import checked_callbacks
 from underlie.estimators.base import as_generator
 
 #: parameters that do not change what is learned, and the seed, which checkpoints hold as seeds of the replicates
@@ -20,6 +22,7 @@ def launch_of(
     checkpoint: Checkpoint | str | os.PathLike[str] | None,
     strategy: str | None,
     device: torch.device,
+    callbacks: Sequence[Callback] | None = None,
 ) -> Launch:
     """How to run a training, from the arguments of ``fit``.
 
@@ -30,7 +33,8 @@ def launch_of(
     """
     parameters = {k: repr(v) for k, v in model.get_params(deep=False).items() if k not in _APART}
     about = {"class": type(model).__name__} | parameters
-    return Launch(Checkpoint.of(checkpoint), Ranks.of(strategy, device), about)
+    told = checked_callbacks(callbacks)
+    return Launch(Checkpoint.of(checkpoint), Ranks.of(strategy, device), about, callbacks=told)
 
 
 def drawn_seeds(model: Any, launch: Launch) -> list[int]:

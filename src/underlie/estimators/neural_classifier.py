@@ -20,7 +20,7 @@ from underlie.data import Encoder
 from underlie.data.rules import Kinds
 from underlie.data.schema import abridge
 from underlie.distributions import Categorical
-from underlie.engine import Checkpoint, Launch, ResidentRows, Rows, Settings, suitable_precision, train
+from underlie.engine import Callback, Checkpoint, Launch, ResidentRows, Rows, Settings, suitable_precision, train
 from underlie.estimators.base import Estimator, checked_count, is_whole
 from underlie.estimators.feeding import Pace, engine_rows, torch_device
 from underlie.estimators.labels import checked_labels
@@ -174,6 +174,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         *,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         strategy: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> Self:
         """Fit the network to rows and their classes.
 
@@ -192,6 +193,10 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         strategy : {"ddp"}, optional
             Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
             rows of every batch where replicates are fewer. All end with the whole model.
+        callbacks : list of callable, optional
+            Each is called with an `Epoch` before the first step and after each pass over the data. One that raises
+            KeyboardInterrupt ends training, the best weights so far kept. `underlie.callbacks` has TensorBoard and
+            MLflow.
 
         Returns
         -------
@@ -214,7 +219,7 @@ class NeuralClassifier(ClassifierMixin, Estimator):
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        launch = launch_of(self, checkpoint, strategy, device)
+        launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, self.kinds)

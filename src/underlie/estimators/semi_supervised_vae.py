@@ -22,7 +22,7 @@ from underlie import nn as unn
 from underlie.data import as_source
 from underlie.data.sources import is_source
 from underlie.distributions import likelihood_for, settled
-from underlie.engine import Checkpoint, Launch, Settings, suitable_precision
+from underlie.engine import Callback, Checkpoint, Launch, Settings, suitable_precision
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner
 from underlie.estimators.feeding import StartRows, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
@@ -261,6 +261,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         *,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         strategy: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> Self:
         """Fit the model to the rows of X, labelled or not.
 
@@ -280,6 +281,10 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         strategy : {"ddp"}, optional
             Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
             rows of every batch where replicates are fewer. All end with the whole model.
+        callbacks : list of callable, optional
+            Each is called with an `Epoch` before the first step and after each pass over the data. One that raises
+            KeyboardInterrupt ends training, the best weights so far kept. `underlie.callbacks` has TensorBoard and
+            MLflow.
 
         Returns
         -------
@@ -297,7 +302,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        launch = launch_of(self, checkpoint, strategy, device)
+        launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
@@ -317,7 +322,8 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         weight = None if self.label_weight == "auto" else float(self.label_weight)
         with_unlabelled = self.alpha_ > 0
         settings = self._settings(n if with_unlabelled else int(seen.any(axis=1).sum()), device)
-        settings = replace(settings, launch=launch)
+        offset = self.alpha_ * mean_log_scale(self.encoder_, rows)
+        settings = replace(settings, launch=launch.telling(offset))
         hints: dict[str, Floats] = {}
         self.spread_ = None
         if self.neighbours and with_unlabelled and not seen.all() and (space is not None or not is_source(X)):
@@ -327,7 +333,6 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
             rows, encoded, seen, hints, settings.batch_size, weight, device, with_unlabelled=with_unlabelled
         )
         trained = train_labelled(architecture, groups, self.alpha_, settings, seeds, hinted=bool(hints))
-        offset = self.alpha_ * mean_log_scale(self.encoder_, rows)
         self.model_ = trained.model
         self.history_ = {k: v + offset for k, v in trained.history.items()}
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie.data.surv import as_surv
 from underlie.data.surv_encoding import check_fittable, without_zero_times
-from underlie.engine import Checkpoint, Launch, Settings, few_threads
+from underlie.engine import Callback, Checkpoint, Launch, Settings, few_threads
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
 from underlie.estimators.feeding import torch_device
 from underlie.estimators.launching import drawn_seeds, launch_of
@@ -233,6 +233,7 @@ class SurvivalVAE(LatentVariableModel):
         *,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         strategy: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> Self:
         """Fit the model to patients X and their outcomes y.
 
@@ -248,6 +249,10 @@ class SurvivalVAE(LatentVariableModel):
         strategy : {"ddp"}, optional
             Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
             rows of every batch where replicates are fewer. All end with the whole model.
+        callbacks : list of callable, optional
+            Each is called with an `Epoch` before the first step and after each pass over the data. One that raises
+            KeyboardInterrupt ends training, the best weights so far kept. `underlie.callbacks` has TensorBoard and
+            MLflow.
 
         Returns
         -------
@@ -274,7 +279,7 @@ class SurvivalVAE(LatentVariableModel):
         if y is None:
             raise TypeError("y is missing: give ul.Surv(time, event), the outcome of each row of X.")
         outcome = _checked_outcome(X, y)
-        launch = launch_of(self, checkpoint, strategy, device)
+        launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         # Rows times squared terms, to first order: what a Newton step of the regression costs.
         with undone_on_error(self), few_threads(len(outcome) * (10.0 * len(column_names(X))) ** 2):
@@ -298,6 +303,8 @@ class SurvivalVAE(LatentVariableModel):
         patients = Patients(x, self._basis(x), self._rows.encode_treatments(X))
         plan = plan_of(self)
         parts = fit_parts(plan, y, self._rows.covariate_table(X), self._rows, patients, self._basis, self.likelihood)
+        start = parts.start
+        offset = float(log_slopes(y, start.axis).mean())
         pace = survival_pace(len(y), self)
         settings = Settings(
             pace.max_epochs,
@@ -309,11 +316,9 @@ class SurvivalVAE(LatentVariableModel):
             max_norm=float(parts.x_head.width + parts.start.head.width),
             device=device,
             verbose=self.verbose,
-            launch=launch,
+            launch=launch.telling(offset),
         )
         trained = train_survival(plan, parts, patients, y, settings, seeds)
-        start = parts.start
-        offset = float(log_slopes(y, start.axis).mean())
         self.history_ = {k: v + offset for k, v in trained.history.items()}
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
         self.heterogeneity_, self.evidence_ = start.heterogeneity, start.evidence

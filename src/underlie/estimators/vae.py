@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from underlie import nn as unn
 from underlie.distributions import Likelihood, likelihood_for, settled
-from underlie.engine import Checkpoint, Launch, Objective, Rows, Settings, train
+from underlie.engine import Callback, Checkpoint, Launch, Objective, Rows, Settings, train
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner, Evidence, normal_draws
 from underlie.estimators.feeding import Pace, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
@@ -221,6 +221,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         *,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         strategy: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> Self:
         """Fit the model to the rows of X.
 
@@ -236,6 +237,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         strategy : {"ddp"}, optional
             Train in the processes that ``torchrun`` started, on the same X in each: they share the replicates, or the
             rows of every batch where replicates are fewer. All end with the whole model.
+        callbacks : list of callable, optional
+            Each is called with an `Epoch` before the first step and after each pass over the data. One that raises
+            KeyboardInterrupt ends training, the best weights so far kept. `underlie.callbacks` has TensorBoard and
+            MLflow.
 
         Returns
         -------
@@ -253,7 +258,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         """
         begun = time.perf_counter()
         device = _check_parameters(self)
-        launch = launch_of(self, checkpoint, strategy, device)
+        launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
             self._fit_encoder(X, kinds_to_encode(X, self.likelihood, self.kinds))
@@ -267,6 +272,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         n_draws = self.n_draws
         if n_draws == "auto":
             n_draws = 8 if self._with_mask and self.beta == 1.0 and len(self.encoder_.row_shape) == 1 else 1
+        offset = mean_log_scale(self.encoder_, rows)
         settings = Settings(
             pace.max_epochs,
             pace.batch_size,
@@ -277,7 +283,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             max_norm=float(head.width),
             device=device,
             verbose=self.verbose,
-            launch=launch,
+            launch=launch.telling(offset),
         )
         bound: Objective = partial(elbo, beta=self.beta) if n_draws == 1 else importance_bound
         task = self._task(bound, head, rows, device)
@@ -291,7 +297,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             task.judge,
             task.monitor,
         )
-        offset = mean_log_scale(self.encoder_, rows)
         self.model_ = trained.model
         self.history_ = {k: v + offset if k in ("train", "valid") else v for k, v in trained.history.items()}
         self.valid_bound_ = task.bound_of(trained) + offset
