@@ -23,7 +23,7 @@ help:
 	@echo "make reproduce-handwriting   the study of handwriting again, in underlie-reproduce-handwriting/report.html"
 	@echo "make test   all tests and docstring examples, in parallel"
 	@echo "make lint   style, types and import layers"
-	@echo "make docs   HTML documentation in docs/_build/html"
+	@echo "make docs   HTML documentation in docs/_build/html; runs the code of its pages, warnings are errors"
 	@echo "make clean  remove everything that was built, .venv included"
 
 $(INSTALLED): constraints.txt pyproject.toml
@@ -60,10 +60,10 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 docs: $(DOCS_INSTALLED)
-	$(TEST_ENV) $(BIN)/python -m sphinx -q -b html docs docs/_build/html
+	$(TEST_ENV) $(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) build dist docs/_build underlie-demo underlie-reproduce-mega underlie-reproduce-handwriting src/underlie.egg-info
+	rm -rf $(VENV) build dist docs/_build docs/generated underlie-demo underlie-reproduce-mega underlie-reproduce-handwriting src/underlie.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -51,13 +51,15 @@ _kernel = BUILT / "ipython" / "profile_default"
 _kernel.mkdir(parents=True, exist_ok=True)
 shutil.copy(HERE / "_ipython" / "ipython_kernel_config.py", _kernel)
 os.environ["IPYTHONDIR"] = str(_kernel.parent)
+os.environ.pop("MPLBACKEND", None)  # in a kernel figures are shown, whatever scripts do with them
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 
 # ---- reference ----
 autosummary_generate = True
 autosummary_context = {
     # Methods come from our own classes; those of scikit-learn's are on its pages.
-    "stop": "BaseEstimator, TransformerMixin, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Module, tuple, object",
+    "stop": "BaseEstimator, TransformerMixin, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, _SetOutputMixin, "
+    "Module, tuple, object"
 }
 napoleon_google_docstring = False
 napoleon_use_param = False  # types are words such as "array (n, columns)", not names to be linked

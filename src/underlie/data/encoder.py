@@ -91,7 +91,7 @@ class Encoder:
 
     @classmethod
     def fit(cls, X: Any, kinds: Kinds = None) -> Self:
-        """Look at X, find the kind of each column (see :meth:`Schema.infer`), and return the encoder.
+        """Look at X, find the kind of each column (see :meth:`underlie.Schema.infer`), and return the encoder.
 
         A row source too large for memory is read once from the first row to the last for ranges, location, scale,
         levels and missing cells, so that no later row comes as a surprise. What needs all values at once (whether a
