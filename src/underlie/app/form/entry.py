@@ -40,22 +40,32 @@ class Entry:
 
 
 def read_entry(fields: Sequence[Field], entered: Mapping[str, Any], encoder: Encoder) -> Entry:
-    """What was entered, by key of the field, as a row; numbers that a column cannot hold become the nearest seen.
+    """What was entered, by key of the field, as a row.
 
-    Raises
-    ------
-    ValueError
-        If something is no number, or no level of its column.
+    Numbers that a column cannot hold become the nearest seen; what is no number counts as missing.
     """
-    given = {field.name: field.value_of(entered.get(field.key)) for field in fields}
+    given, unread = _read(fields, entered)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # it counts rows; the remarks say it for one
         moved = cells_of(admissible(row_of(encoder, [given]), encoder), fields, 0)
-    values, remarks = {}, []
+    values, remarks = {}, unread
     for field in fields:
         values[field.name], remark = _settled(field, given[field.name], moved[field.name])
         remarks += [remark] if remark else []
     return Entry(values, tuple(remarks))
+
+
+def _read(fields: Sequence[Field], entered: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The cells that were entered, and what to say of those that could not be read."""
+    given: dict[str, Any] = {}
+    remarks = []
+    for field in fields:
+        try:
+            given[field.name] = field.value_of(entered.get(field.key))
+        except ValueError as error:
+            given[field.name] = None
+            remarks.append(f"{error} It counts as missing.")
+    return given, remarks
 
 
 def _settled(field: Field, value: Any, moved: Any) -> tuple[Any, str]:

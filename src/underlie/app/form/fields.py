@@ -75,14 +75,14 @@ class Field:
         if self.column.levels is not None:
             place = {str(i): level for i, level in enumerate(self.column.levels)}
             if str(entered) not in place:
-                raise ValueError(f"{self.name}: {entered!r} is none of its levels.")
+                raise ValueError(f"{entered!r} in {self.name} is none of its levels.")
             return place[str(entered)]
         try:
             value = float(entered)
         except (TypeError, ValueError):
-            raise ValueError(f"{self.name}: {entered!r} is no number.") from None
+            raise ValueError(f"What stands in {self.name} is no number.") from None
         if not abs(value) <= _LARGEST:
-            raise ValueError(f"{self.name}: {value:g} is too large a number.")
+            raise ValueError(f"{value:g} in {self.name} is too large a number.")
         return value
 
     def entered_of(self, cell: Any) -> Any:

@@ -64,7 +64,10 @@ def _drawn(lines: Sequence[Line], asker: Asker, asked: Asked, title: str, alt: s
     svg = str(draw(lines, asked.unit, asked.horizon, last, label=alt, width=_WIDTH, named=True))
     address = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
     bands = " Shaded bands are pointwise 95 % intervals." if any(line.banded for line in lines) else ""
-    return Figure(title, address, alt, f"The vertical line is at {asked.at}.{bands}", width=_WIDTH)
+    reading = (
+        f"The vertical line is at {asked.at}.{bands} Grey: no event was seen so late, and curves are the model's own."
+    )
+    return Figure(title, address, alt, reading, width=_WIDTH)
 
 
 def _outlooks(asker: Asker, found: Answer, asked: Asked) -> tuple[Table, ...]:

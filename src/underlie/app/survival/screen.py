@@ -267,11 +267,12 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     def _add() -> None:
         if len(compared()) >= _MOST_PATIENTS:
             raise Hint(f"A figure can tell {_MOST_PATIENTS} patients apart: remove one first.")
-        name = _named(input.name())
-        if name in [taken for taken, _ in compared()]:
-            raise Hint(f"{name} is in the comparison already: give this patient another name.")
+        name, taken = _named(input.name()), dict(compared())
+        if name in taken and dict(taken[name].values) == dict(entry().values):
+            raise Hint(f"{name} is in the comparison already.")
+        name = _free_name(name, list(taken))
         compared.set((*compared(), (name, entry())))
-        ui.update_text("name", value=_next_name([taken for taken, _ in compared()]))
+        ui.update_text("name", value=name)
 
     @reactive.effect
     @reactive.event(input.remove)
@@ -334,8 +335,12 @@ def _named(name: str) -> str:
     return name.strip()[:60] or "Patient"
 
 
-def _next_name(taken: list[str]) -> str:
-    return next(name for i in range(1, len(taken) + 2) if (name := f"Patient {i}") not in taken)
+def _free_name(name: str, taken: list[str]) -> str:
+    """The name itself, or the next number: "Patient 2" after "Patient 1"."""
+    stem = name.rstrip("0123456789")
+    stem = stem if stem.endswith(" ") else f"{name} "
+    names = [name, *(f"{stem}{i}" for i in range(2, len(taken) + 3))]
+    return next(free for free in names if free not in taken)
 
 
 def _file_name(name: str) -> str:
