@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def data_of(path: Path, model: Any, read: ReadTable) -> Data:
         return Data(problem=f"The data were in {file}, which is not there any more. Put the file back.", note=note)
     try:
         return _read(file, note, model, read)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         return Data(problem=f"The data in {file.name} cannot be used: {_text(error)}", note=note)
 
 
