@@ -37,7 +37,7 @@ _PUBLIC = {
     "benefit_calibration": "underlie.check.decisions",
     "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
-    "Report": "underlie.report",
+    "Report": "underlie.report.report",
 }
 _SUBPACKAGES = (
     "datasets",

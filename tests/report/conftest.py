@@ -1,10 +1,15 @@
-"""A report with one of everything."""
+"""A page with one of everything, and the fitted models of ``report_cases.py`` in reach of the tests here."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 
 from underlie.report import Alert, Column, Document, Estimate, Figure, Interval, Section, table
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 

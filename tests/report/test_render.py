@@ -97,7 +97,7 @@ def test_write_report_puts_facts_beside_the_page(tmp_path, full_report):
     page = write_report(full_report, tmp_path / "new" / "folder")
     facts = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert Document.from_json(facts) == full_report
-    assert page.read_text(encoding="utf-8") == render_html(full_report)
+    assert page.read_text(encoding="utf-8") == render_html(full_report, beside="report.json")
 
 
 def test_an_unknown_dict_is_refused():

@@ -154,26 +154,28 @@ def survival_alerts(study: Study, findings: Findings) -> tuple[Alert, ...]:
         verdict = judge(decisions)
         if verdict.standing != "better":
             title = "Choosing treatment patient by patient is not supported"
-            alerts.append(Alert("warning", title, verdict_text(study, verdict)))
+            alerts.append(Alert("warning", title, verdict_text(study, verdict), "not-supported"))
         if not study.randomised:
             text = (
-                "Effects of treatment are adjusted for the covariates of this table and for nothing else; see Limits. "
-                "If treatment was drawn by lot, say so: --randomised."
+                "Effects of treatment are adjusted for the covariates of this table and for nothing else; see Limits."
             )
-            alerts.append(Alert("warning", "Not from a randomised comparison", text))
+            remedy = "If treatment was drawn by lot, say so: --randomised."
+            title = "Not from a randomised comparison"
+            alerts.append(Alert("warning", title, text, "not-randomised", remedy))
         if decisions.narrowed:
             title = "Recommendations are withheld outside the support of the data"
-            alerts.append(Alert("note", title, withheld_text(study, decisions)))
+            alerts.append(Alert("note", title, withheld_text(study, decisions), "outside-support"))
     at_risk = int((study.y["time"] >= study.horizon).sum())
     if at_risk < _FEW_AT_RISK:
-        text = f"Only {at_risk} patients were still followed at {study.at}; choose an earlier --horizon."
-        alerts.append(Alert("warning", "Few patients at the horizon", text))
+        text = f"Only {at_risk} patients were still followed at {study.at}."
+        remedy = "Choose an earlier --horizon."
+        alerts.append(Alert("warning", "Few patients at the horizon", text, "few-at-risk", remedy))
     return tuple(alerts)
 
 
 def warning_alerts(messages: Sequence[str]) -> tuple[Alert, ...]:
     """Warnings that came up on the way, each once."""
-    return tuple(Alert("note", "On the way", m[:1].upper() + m[1:]) for m in dict.fromkeys(messages))
+    return tuple(Alert("note", "On the way", m[:1].upper() + m[1:], "warning") for m in dict.fromkeys(messages))
 
 
 def recommendations(study: Study, decisions: Decisions) -> pd.DataFrame:
@@ -277,7 +279,7 @@ def _print_result(
         if any(words in shown.caption for words in wanted):
             print_table(shown)
     for alert in alerts:
-        typer.echo(f"{alert.level}: {alert.title}. {alert.text}", err=True)
+        typer.echo(str(alert), err=True)
     typer.echo(f"model   {page.with_name(MODEL_FILE)}")
     if findings.decisions is not None:
         typer.echo(f"advice  {page.with_name(RECOMMENDATIONS_FILE)}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from underlie.report.alerts import CODES, find_alerts
 from underlie.report.comparison import comparison_table
 from underlie.report.document import Alert, Column, Document, Estimate, Figure, Interval, Section, Table, table
@@ -11,9 +14,11 @@ from underlie.report.layout import document_from_summary
 from underlie.report.markdown import render_markdown
 from underlie.report.provenance import provenance
 from underlie.report.render import render_html, write_report
-from underlie.report.report import Report
-from underlie.report.summary import Effort, summarize
 from underlie.report.text import render_text
+
+if TYPE_CHECKING:
+    from underlie.report.report import Report
+    from underlie.report.summary import Effort, summarize
 
 __all__ = [
     "Report",
@@ -40,3 +45,18 @@ __all__ = [
     "render_text",
     "write_report",
 ]
+
+#: what needs models and checks, which take seconds to import, while numbers and pages need neither
+_LATER = {
+    "Report": "underlie.report.report",
+    "Effort": "underlie.report.summary",
+    "summarize": "underlie.report.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(importlib.import_module(_LATER[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'underlie.report' has no attribute {name!r}")

@@ -21,6 +21,8 @@ Facts = Mapping[str, Any]
 _MOST_COORDINATES = 80
 #: treatments that one figure can tell apart
 _MOST_CURVES = 6
+#: labels whose images fit into one figure
+_MOST_STYLED = 12
 
 
 def figures_of(facts: Facts, evidence: Evidence) -> Figures:
@@ -56,6 +58,8 @@ def _of_fit(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
         yield _gaps(facts, result)
     if facts["data"]["is_image"] and hasattr(evidence.model, "sample_latent"):
         yield generated_figure(evidence.model, facts["model"]["class"], evidence.effort.seed)
+    if facts["data"]["is_image"] and _has_styles(evidence.model):
+        yield _styles(evidence.model, evidence.effort.seed)
 
 
 def _gaps(facts: Facts, result: Any) -> Figure:
@@ -76,6 +80,26 @@ def _gaps_said(moments: Facts) -> str:
         "Entries are in standard errors: red where the rows have more than the model, blue where they have less. The "
         f"largest is {' × '.join(worst['columns'])} at {signed(worst['z'], 1)}; a right model would show one as large "
         f"somewhere in the figure in {p_as_share(worst['p'])} of data sets of this size."
+    )
+
+
+def _has_styles(model: Any) -> bool:
+    """Whether images of a chosen label can be drawn side by side."""
+    if not hasattr(model, "restyle") or not model.targets_.single:
+        return False
+    classes = model.targets_.columns[0].classes
+    return classes is not None and len(classes) <= _MOST_STYLED
+
+
+def _styles(model: Any, seed: int) -> Figure:
+    import underlie as ul
+
+    return picture(
+        ul.plot.styles(model, random_state=seed),
+        "Labels and styles",
+        alt="A grid of generated images: one style in each row, one label in each column.",
+        reading="The images of a row were generated from the same latent variables, with another label each. In a good "
+        "model the label is clear in each of them, and the style is the same along the row.",
     )
 
 
@@ -200,21 +224,23 @@ def training_figure(model: Any) -> Figure:
 
 
 def _training_said(model: Any) -> str:
-    """Where the kept weights come from, and what happened to the held-out bound after them."""
-    valid = np.atleast_2d(np.asarray(model.history_["valid"], dtype=float))
+    """Where the kept weights come from, and what happened to held-out rows after them."""
+    train, valid = (np.atleast_2d(np.asarray(model.history_[k], dtype=float)) for k in ("train", "valid"))
+    reached = np.where(np.isfinite(valid), valid, -np.inf)
     best = getattr(model, "best_replicate_", None)
-    best = int(np.argmax(np.nanmax(valid, axis=1))) if best is None else int(best)
-    curve = valid[best][np.isfinite(valid[best])]
-    kept = int(np.atleast_1d(model.best_epoch_)[best]) if hasattr(model, "best_epoch_") else int(np.argmax(curve))
-    kept = min(kept, len(curve) - 1)
+    best = int(reached.max(axis=1).argmax()) if best is None else int(best)
+    kept = int(np.atleast_1d(model.best_epoch_)[best])
     which = "" if len(valid) == 1 else f" of replicate {best + 1} of {len(valid)}"
     text = f"Higher is better. The weights{which} are those of epoch {kept}, marked"
-    after = float(curve[kept] - curve[-1])
-    if kept == len(curve) - 1:
+    if np.array_equal(train, valid, equal_nan=True):
+        return f"{text}; no rows were held out."
+    last = int(np.flatnonzero(np.isfinite(valid[best]))[-1])
+    if kept >= last:
         return f"{text}: the last one, after which held-out rows might have gained more."
-    if after > 0:
-        return f"{text}, where held-out rows had gained most; by the end they had lost {format_number(after, 2)} again."
-    return f"{text}; held-out rows gained no more worth the name after it."
+    lost = float(valid[best, kept] - valid[best, last])
+    if lost > 0:
+        return f"{text}; by the end held-out rows had lost {format_number(lost, 2)} nats again."
+    return f"{text}; held-out rows gained nothing worth the name after it."
 
 
 def scree_figure(model: Any, rows: Any) -> Figure:

@@ -22,7 +22,7 @@ _TEXT: Final = {
     "<": r"$<$",
     ">": r"$>$",
     "|": r"$|$",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     # without a font that has them these would vanish or stop the run
     "−": "$-$",
     "±": r"$\pm$",

@@ -9,7 +9,6 @@ from typing import Any, final
 from underlie.report.document import Alert, Column, Document, Figure, Section, table
 from underlie.report.sections.description import (
     data_section,
-    latent_said,
     learned_section,
     left_out_section,
     model_section,
@@ -19,7 +18,8 @@ from underlie.report.sections.labels import label_section
 from underlie.report.sections.overview import headline, overview, rows_said
 from underlie.report.sections.survival import effect_section, survival_section
 
-__all__ = ["Figures", "document_from_summary", "latent_said", "results"]
+#: what facts of one model call themselves
+SUMMARY_FORMAT = "underlie-summary/2"
 
 
 @final
@@ -90,6 +90,7 @@ def provenance_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     """How the facts came about, with what was fitted to what."""
     data, model = facts["data"], facts["model"]
     of = "all rows" if data["n_rows"] == data["n_given"] else "the rows that were judged"
+    of += ", with y," if data["with_y"] else ""
     return {
         **facts["provenance"],
         "model": model["call"],

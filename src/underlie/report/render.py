@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from underlie.report.document import Document, Figure, Table
-from underlie.report.layout import document_from_summary
+from underlie.report.layout import SUMMARY_FORMAT, document_from_summary
 from underlie.report.numbers import best_rows, format_column
 from underlie.report.provenance import provenance_rows
-from underlie.report.summary import SUMMARY_FORMAT
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -14,10 +14,10 @@ from typing import Any, Self, final
 from underlie.estimators.base import checked_count, is_whole
 from underlie.report.document import Alert, Document
 from underlie.report.latex import render_latex
-from underlie.report.layout import document_from_summary, results
+from underlie.report.layout import SUMMARY_FORMAT, document_from_summary, results
 from underlie.report.markdown import render_markdown, write_markdown
 from underlie.report.render import render_html
-from underlie.report.summary import SUMMARY_FORMAT, Effort, Evidence, investigate
+from underlie.report.summary import Effort, Evidence, investigate
 from underlie.report.text import render_text
 
 _FRAME_HEIGHT = 720

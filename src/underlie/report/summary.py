@@ -19,11 +19,10 @@ from underlie.report.facts.likelihood import likelihood_facts
 from underlie.report.facts.model import history_facts, latent_facts, model_facts
 from underlie.report.facts.moments import NotAnswered, moment_facts, moment_result
 from underlie.report.facts.survival import Predictions, default_horizon, effect_facts, prediction_facts, predictions
+from underlie.report.layout import SUMMARY_FORMAT
 from underlie.report.plain import plain
 from underlie.report.provenance import provenance
 from underlie.warnings import UnderlieWarning
-
-SUMMARY_FORMAT = "underlie-summary/2"
 
 T = TypeVar("T")
 

@@ -45,6 +45,7 @@ def data_facts(model: Any, judged: Judged, held_out: bool | None) -> dict[str, A
         "columns": columns,
         "treatments": [str(name) for name in getattr(model, "treatments_", [])],
         "seen": seen_by(model, judged, held_out),
+        "with_y": judged.y is not None,
         "fingerprint": fingerprint(judged.X, judged.y),
     }
 

@@ -81,7 +81,7 @@ def of_latent(facts: Facts) -> Iterator[Alert]:
             "Latent coordinates are not used",
             f"{idle} of {latent['n_latent']} hardly var{'ies' if idle == 1 else 'y'} over these rows.",
             "unused-latent",
-            "A smaller latent space says as much.",
+            "A smaller latent space may do as well.",
         )
 
 

@@ -62,8 +62,8 @@ def data_section(facts: Facts) -> Section:
     if data["is_image"]:
         column = data["columns"][0]
         range_ = values_said(column)
-        said = f"Images of {' × '.join(map(str, data['row_shape']))}, whose pixels are {column['kind']}"
-        return Section("Data", (f"{said}{f' ({range_})' if range_ else ''}.",))
+        said = f"Images of {' × '.join(map(str, data['row_shape']))}; their pixels are of the kind {column['kind']}"
+        return Section("Data", (f"{said}{f', {range_}' if range_ else ''}.",))
     return Section("Data", (_column_table(data),))
 
 
