@@ -62,15 +62,28 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """``open_page(address, model=None, tab=None, width=1280)``: a page of its own, its tabs there."""
-    contexts, problems = [], []
+@pytest.fixture(scope="module")
+def window(browser: Any) -> Iterator[Any]:
+    """One browser window whose pages share what was loaded before."""
+    context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
 
-    def opened(address: str, model: str | None = None, tab: str | None = None, width: int = 1280) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def open_page(browser: Any, window: Any) -> Iterator[Callable[..., Any]]:
+    """``open_page(address, model=None, tab=None, width=1280)``: a new page, its tabs there.
+
+    With ``other_browser=True`` it shares nothing with the others.
+    """
+    pages, problems = [], []
+
+    def opened(
+        address: str, model: str | None = None, tab: str | None = None, width: int = 1280, other_browser: bool = False
+    ) -> Any:
+        page = browser.new_page() if other_browser else window.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(address + (f"?model={model}" if model else ""))
@@ -80,6 +93,49 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not problems, problems
+
+
+@pytest.fixture(scope="session")
+def accessible() -> Callable[[Any], None]:
+    """``accessible(page)``: every visible control has a name, and every visible text a contrast of at least 4.5."""
+
+    def check(page: Any) -> None:
+        assert page.evaluate(_UNNAMED) == []
+        assert page.evaluate(_PALE) == []
+
+    return check
+
+
+#: visible controls without a label, a text or an aria-label
+_UNNAMED = """() => [...document.querySelectorAll('input, select, button, a[href], summary, canvas, img')]
+  .filter((el) => el.checkVisibility() && el.type !== 'hidden')
+  .filter((el) => !(el.labels?.length || el.textContent.trim() || el.getAttribute('aria-label')
+                    || el.getAttribute('aria-labelledby') || el.alt || el.title))
+  .map((el) => el.outerHTML.slice(0, 120))"""
+
+#: texts with a contrast below 4.5 to their background
+_PALE = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (el) => {
+    for (; el; el = el.parentElement) {
+      const colour = parse(getComputedStyle(el).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll('body *')]
+    .filter((el) => el.checkVisibility() && !el.closest('svg')
+                    && [...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+    .filter((el) => {
+      const [a, b] = [light(parse(getComputedStyle(el).color)), light(behind(el))].sort((p, q) => q - p);
+      return (a + 0.05) / (b + 0.05) < 4.5;
+    })
+    .map((el) => el.outerHTML.slice(0, 120));
+}"""
