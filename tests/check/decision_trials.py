@@ -30,7 +30,7 @@ class Oracle:
         self.treatments, self.best, self.shares = treatments, best, propensity
 
     def __deepcopy__(self, memo: Any) -> Oracle:
-        return Oracle(self.treatments, self.best, self.shares)
+        return type(self)(self.treatments, self.best, self.shares)
 
     def fit(self, X: pd.DataFrame, y: Any) -> Oracle:
         self.rows = set(X.index) if isinstance(X, pd.DataFrame) else set()

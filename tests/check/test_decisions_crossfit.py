@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pytest
 
 import underlie as ul
 
@@ -30,6 +32,28 @@ def test_every_row_is_judged_once_by_a_model_that_has_not_seen_it() -> None:
     np.testing.assert_allclose(result.rows["gain"], gain)
     np.testing.assert_allclose(result.benefit("yes", "no"), gain)
     np.testing.assert_array_equal(result.rows["recommended"], np.where(gain >= 0.1, "yes", "no"))
+
+
+class Anxious(Oracle):
+    """Warns whenever it is fitted."""
+
+    def fit(self, X: Any, y: Any) -> Anxious:
+        warnings.warn("few rows", ul.warnings.DataWarning, stacklevel=1)
+        super().fit(X, y)
+        return self
+
+
+def test_folds_side_by_side_are_folds_one_after_another() -> None:
+    X, y = trial(120, 3)
+
+    def found(n_jobs: int | None) -> pd.DataFrame:
+        with pytest.warns(ul.warnings.DataWarning, match="few rows") as caught:
+            rows = ul.evaluate_policy(Anxious(), X, y, time=1.0, randomised=True, censoring="model", n_jobs=n_jobs).rows
+        told = [w for w in caught if "few rows" in str(w.message)]
+        assert len(told) == 1  # for all folds, by the process that the user sees
+        return rows
+
+    pd.testing.assert_frame_equal(found(2), found(None))
 
 
 def test_equals_policy_value_with_the_same_parts() -> None:

@@ -26,6 +26,12 @@ def test_sequence_finds_three_separate_groups() -> None:
     assert test.table.loc[2, "statistic"] == pytest.approx(2 * difference, abs=0.05)
 
 
+def test_samples_side_by_side_are_samples_one_after_another() -> None:
+    found = ul.fit_mixtures(GROUPS, [1, 2], covariance_types="tied", random_state=0)
+    one, two = (found.bootstrap_test(1, n_bootstrap=8, n_init=4, random_state=0, n_jobs=jobs) for jobs in (None, 2))
+    np.testing.assert_array_equal(one.simulated[1], two.simulated[1])
+
+
 def test_level_of_one_against_two() -> None:
     """40 tables of one normal at level .2: outside 1..17 rejections once in 3,000 seeds (binomial, 8 expected)."""
     rng = np.random.default_rng(1)

@@ -2,9 +2,12 @@ r"""Is a model's advice worth following? Each row is judged by a model that has 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
+
+from joblib import Parallel, delayed
 
 from underlie.check.decisions.arms import (
     NONE,
@@ -16,8 +19,8 @@ from underlie.check.decisions.arms import (
     require_follow_up,
 )
 from underlie.check.decisions.benefit import BenefitCalibration, benefit_calibration
-from underlie.check.decisions.folds import folds, index_of, read_treatments
-from underlie.check.decisions.held_out import Advice, HeldOut
+from underlie.check.decisions.folds import Rows, folds, index_of, read_treatments
+from underlie.check.decisions.held_out import Advice, HeldOut, Judge
 from underlie.check.decisions.nuisance import default_grid
 from underlie.check.decisions.policy import AS_OBSERVED, PolicyValue, policy_value
 from underlie.check.decisions.scores import MIN_CENSORING, MIN_PROPENSITY, MeasureName
@@ -101,6 +104,7 @@ def evaluate_policy(
     min_censoring: float = MIN_CENSORING,
     level: float = 0.95,
     random_state: object = 0,
+    n_jobs: int | None = None,
 ) -> PolicyEvaluation:
     r"""Value of following a model's recommendations, against treating all alike and what was done.
 
@@ -136,6 +140,8 @@ def evaluate_policy(
         As in `policy_value`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
         Seed of the folds.
+    n_jobs : int or None
+        Folds that are worked on side by side, by joblib, as in `compare_survival_models`; the result is the same.
 
     Returns
     -------
@@ -203,9 +209,9 @@ def evaluate_policy(
     require_follow_up(outcome, arms, end)
     advice = Advice(time=end, min_gain=min_gain, control=control, rule=rule)
     with_propensity, with_censoring = not randomised, censoring == "model"
-    held_out = HeldOut.empty(len(outcome), arms, default_grid(outcome, end, N_GRID), with_propensity, with_censoring)
-    for k, (train, test) in enumerate(folds(arms, outcome, n_folds, generator(random_state))):
-        held_out.fill(k, model, X, outcome, treatments, advice, train, test)
+    times = default_grid(outcome, end, N_GRID)
+    judge = Judge(model, X, outcome, treatments, advice, times, with_propensity, with_censoring)
+    held_out = _cross_fitted(judge, folds(arms, outcome, n_folds, generator(random_state)), n_jobs)
     codes = read_policy(held_out.recommended, arms, "what the model recommends")
     given: dict[str, Any] = {
         "y": Surv(outcome.time, outcome.event),
@@ -227,6 +233,15 @@ def evaluate_policy(
         **given,
     )
     return PolicyEvaluation(values, held_out.table(arms, index_of(X, len(outcome))), given, arms)
+
+
+def _cross_fitted(judge: Judge, splits: Iterable[tuple[Rows, Rows]], n_jobs: int | None) -> HeldOut:
+    """What models say of all rows that have not seen them."""
+    cut = list(splits)
+    parts = Parallel(n_jobs=n_jobs)(delayed(judge)(k, train, test) for k, (train, test) in enumerate(cut))
+    for category, text in dict.fromkeys(told for _, each in parts for told in each):
+        warnings.warn(text, category, stacklevel=3)  # once, by the process that the user sees
+    return HeldOut.joined([part for part, _ in parts], [test for _, test in cut])
 
 
 def _require_methods(model: Any, randomised: bool) -> None:

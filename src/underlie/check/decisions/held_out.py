@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+#: Category and text of a warning.
+Told = tuple[type[Warning], str]
 ADDITIONS = ("gain", "lower", "upper", "supported")
 
 
@@ -35,7 +38,7 @@ class Advice:
 @final
 @dataclass(frozen=True)
 class HeldOut:
-    """Predictions for n rows, filled fold by fold.
+    """Predictions for n rows.
 
     Attributes
     ----------
@@ -61,63 +64,24 @@ class HeldOut:
     censoring: Array | None
 
     @staticmethod
-    def empty(n: int, arms: Arms, times: Array, with_propensity: bool, with_censoring: bool) -> HeldOut:
-        """Before the first fold."""
-        n_arms = len(arms.levels)
+    def joined(parts: Sequence[HeldOut], rows: Sequence[Rows]) -> HeldOut:
+        """All rows in their order, from folds and which rows each of them has."""
+        back = np.argsort(np.concatenate(rows))
+
+        def whole(of_parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate(list(of_parts))[back]
+
+        first, recommended = parts[0], [level for part in parts for level in part.recommended]
+        common = [name for name in first.additions if all(name in part.additions for part in parts)]
         return HeldOut(
-            times=times,
-            fold=np.zeros(n, dtype=np.intp),
-            recommended=[None] * n,
-            additions={},
-            survival=np.full((n, n_arms, len(times)), np.nan),
-            propensity=np.full((n, n_arms), np.nan) if with_propensity else None,
-            censoring=np.full((n, len(times)), np.nan) if with_censoring else None,
+            times=first.times,
+            fold=whole(part.fold for part in parts),
+            recommended=[recommended[i] for i in back],
+            additions={name: whole(part.additions[name] for part in parts) for name in common},
+            survival=whole(part.survival for part in parts),
+            propensity=_whole_or_none(whole, [part.propensity for part in parts]),
+            censoring=_whole_or_none(whole, [part.censoring for part in parts]),
         )
-
-    def fill(
-        self,
-        fold: int,
-        model: Any,
-        X: Any,
-        outcome: Outcome,
-        treatments: Treatments,
-        advice: Advice,
-        train: Rows,
-        test: Rows,
-    ) -> None:
-        """Fit a fresh copy to the training rows, and write down what it says of the held-out ones."""
-        known, unseen = take(X, train), take(X, test)
-        fitted = _fit(model, known, Surv(outcome.time[train], outcome.event[train]))
-        self.fold[test] = fold
-        self._ask_for_advice(fitted, unseen, treatments, advice, test)
-        for arm, level in enumerate(treatments.arms.levels):
-            curves = fitted.predict_survival_function(unseen, self.times, treatment=treatments.argument(level))
-            self.survival[test, arm] = _checked(curves, (len(test), len(self.times)), "predict_survival_function")
-        if self.propensity is not None:
-            self.propensity[test] = _propensity(fitted.propensity(unseen), treatments, len(test))
-        if self.censoring is not None:
-            self.censoring[test] = self._censoring(model, known, unseen, outcome, train)
-
-    def _ask_for_advice(self, fitted: Any, unseen: Any, treatments: Treatments, advice: Advice, test: Rows) -> None:
-        said = fitted.recommend(unseen, advice.time, advice.min_gain, control=advice.control, rule=advice.rule)
-        chosen = list(said["recommended"])
-        if len(chosen) != len(test):
-            raise ValueError(f"model.recommend gave {len(chosen)} rows for {len(test)} rows of X")
-        for row, level in zip(test, chosen, strict=True):
-            self.recommended[row] = treatments.level(level)
-        for name in ADDITIONS:
-            if name in said:
-                values = np.asarray(said[name])
-                self.additions.setdefault(name, np.zeros(len(self.fold), dtype=values.dtype))[test] = values
-
-    def _censoring(self, model: Any, known: Any, unseen: Any, outcome: Outcome, train: Rows) -> Array:
-        """P(C > t | x) from a copy of the model with the event reversed; 1 where no training row was censored."""
-        lost = ~outcome.event[train]
-        if not (lost & (outcome.time[train] < self.times[-1])).any():
-            return np.ones((len(unseen), len(self.times)))
-        fitted = _fit(model, known, Surv(outcome.time[train], lost))
-        curves = fitted.predict_survival_function(unseen, self.times)
-        return _checked(curves, (len(unseen), len(self.times)), "predict_survival_function")
 
     def table(self, arms: Arms, index: Any) -> pd.DataFrame:
         """One row per row of X."""
@@ -137,6 +101,75 @@ class HeldOut:
         return pd.DataFrame(columns, index=index)
 
 
+def _whole_or_none(whole: Callable[..., Array], of_parts: Sequence[Array | None]) -> Array | None:
+    there = [part for part in of_parts if part is not None]
+    return whole(there) if len(there) == len(of_parts) else None
+
+
+@final
+@dataclass(frozen=True, eq=False)  # compared by identity, so that clusters can tell functions apart by their hash
+class Judge:
+    """Fits a fresh copy of a model to some rows and asks it about others: what a process of its own can do."""
+
+    model: Any
+    X: Any
+    outcome: Outcome
+    treatments: Treatments
+    advice: Advice
+    times: Array
+    with_propensity: bool
+    with_censoring: bool
+
+    def __call__(self, fold: int, train: Rows, test: Rows) -> tuple[HeldOut, list[Told]]:
+        """What the copy says of the held-out rows, and what it warned of."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = self._held_out(fold, train, test)
+        return found, [(item.category, str(item.message)) for item in caught]
+
+    def _held_out(self, fold: int, train: Rows, test: Rows) -> HeldOut:
+        known, unseen = take(self.X, train), take(self.X, test)
+        fitted = _fit(self.model, known, Surv(self.outcome.time[train], self.outcome.event[train]))
+        recommended, additions = self._advice(fitted, unseen)
+        arguments = [self.treatments.argument(level) for level in self.treatments.arms.levels]
+        curves = [fitted.predict_survival_function(unseen, self.times, treatment=level) for level in arguments]
+        propensity = fitted.propensity(unseen) if self.with_propensity else None
+        return HeldOut(
+            times=self.times,
+            fold=np.full(len(test), fold, dtype=np.intp),
+            recommended=recommended,
+            additions=additions,
+            survival=np.stack([self._checked(of_arm, unseen) for of_arm in curves], axis=1),
+            propensity=None if propensity is None else _propensity(propensity, self.treatments, len(test)),
+            censoring=self._censoring(known, unseen, train) if self.with_censoring else None,
+        )
+
+    def _advice(self, fitted: Any, unseen: Any) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+        asked = self.advice
+        said = fitted.recommend(unseen, asked.time, asked.min_gain, control=asked.control, rule=asked.rule)
+        chosen = list(said["recommended"])
+        if len(chosen) != len(unseen):
+            raise ValueError(f"model.recommend gave {len(chosen)} rows for {len(unseen)} rows of X")
+        levels = [self.treatments.level(level) for level in chosen]
+        return levels, {name: np.asarray(said[name]) for name in ADDITIONS if name in said}
+
+    def _censoring(self, known: Any, unseen: Any, train: Rows) -> Array:
+        """P(C > t | x) from a copy of the model with the event reversed; 1 where no training row was censored."""
+        lost, time = ~self.outcome.event[train], self.outcome.time[train]
+        if not (lost & (time < self.times[-1])).any():
+            return np.ones((len(unseen), len(self.times)))
+        fitted = _fit(self.model, known, Surv(time, lost))
+        return self._checked(fitted.predict_survival_function(unseen, self.times), unseen)
+
+    def _checked(self, said: Any, unseen: Any) -> Array:
+        curves, shape = np.asarray(said, dtype=np.float64), (len(unseen), len(self.times))
+        if curves.shape != shape:
+            raise ValueError(
+                f"model.predict_survival_function must return an array of shape {shape}, it returned {curves.shape}"
+            )
+        return curves
+
+
 def _fit(model: Any, X: Any, y: Any) -> Any:
     """A fresh copy, fitted."""
     from sklearn.base import clone
@@ -144,13 +177,6 @@ def _fit(model: Any, X: Any, y: Any) -> Any:
     fresh = clone(model, safe=False)
     fresh.fit(X, y)
     return fresh
-
-
-def _checked(values: Any, shape: tuple[int, ...], method: str) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"model.{method} must return an array of shape {shape}, it returned {array.shape}")
-    return array
 
 
 def _propensity(said: Any, treatments: Treatments, n: int) -> Array:

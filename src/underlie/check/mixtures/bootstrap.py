@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -70,6 +71,7 @@ def bootstrap_test(
     settings: Settings,
     max_components: int,
     random_state: object,
+    n_jobs: int | None,
 ) -> BootstrapTest:
     """Tests of one K, or of K = 1, 2, ... < `max_components` until one is not rejected."""
     import pandas as pd
@@ -86,8 +88,9 @@ def bootstrap_test(
             if null.model is None:
                 raise ValueError(f"{k} components, {covariance_type}: no proper fit ({null.reason})")
             null_model = moment_model(null.model)
-            samples = (null_model.sample(len(values), integer_seed(rng)) for _ in range(n_bootstrap))
-            draws = [_fit_pair(sample, names, k, covariance_type, settings, rng)[0] for sample in samples]
+            seeds = [integer_seed(rng) for _ in range(n_bootstrap)]
+            draw = _Draw(null_model, len(values), names, k, covariance_type, settings)
+            draws = Parallel(n_jobs=n_jobs)(delayed(draw)(seed) for seed in seeds)
             simulated[k] = np.array(draws)[np.isfinite(draws)]
             valid = len(simulated[k])
             p = (1 + int((simulated[k] >= observed).sum())) / (valid + 1) if np.isfinite(observed) else np.nan
@@ -100,6 +103,25 @@ def bootstrap_test(
     table = pd.DataFrame.from_dict(rows, orient="index").astype({"n_bootstrap": int})
     table.index.name = "n_components"
     return BootstrapTest(table, simulated, chosen, covariance_type, level)
+
+
+@final
+@dataclass(frozen=True, eq=False)  # compared by identity, so that clusters can tell functions apart by their hash
+class _Draw:
+    """The statistic of one sample from the smaller mixture, by its own seed: the same in whatever process."""
+
+    null: Any
+    n: int
+    names: tuple[str, ...]
+    k: int
+    covariance_type: str
+    settings: Settings
+
+    def __call__(self, seed: int) -> float:
+        rng = np.random.default_rng(seed)
+        sample = self.null.sample(self.n, integer_seed(rng))
+        with threadpool_limits(1):
+            return _fit_pair(sample, self.names, self.k, self.covariance_type, self.settings, rng)[0]
 
 
 def _fit_pair(

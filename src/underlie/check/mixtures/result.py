@@ -102,6 +102,7 @@ class MixtureSelection:
         n_init: int = 10,
         max_components: int | None = None,
         random_state: object = None,
+        n_jobs: int | None = None,
     ) -> BootstrapTest:
         """Bootstrap likelihood-ratio test of K against K + 1 components.
 
@@ -121,6 +122,8 @@ class MixtureSelection:
             Where a sequence of tests ends; the largest K of the table by default.
         random_state : int, numpy.random.Generator, numpy.random.RandomState or None
             Seed.
+        n_jobs : int or None
+            Samples that are worked on side by side, by joblib, as in `compare_survival_models`; the result is the same.
 
         Returns
         -------
@@ -148,6 +151,7 @@ class MixtureSelection:
             if max_components is None
             else max_components,
             random_state=random_state,
+            n_jobs=n_jobs,
         )
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
