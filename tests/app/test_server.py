@@ -102,10 +102,9 @@ def test_other_sites_cannot_ask_a_local_page(headers, through):
 
 
 def test_a_page_for_the_network_still_refuses_other_sites():
-    assert _status("http", "0.0.0.0", {"host": "server.example:80", "origin": "http://server.example:80"}) == "through"
-    assert (
-        _status("websocket", "0.0.0.0", {"host": "server.example", "origin": "http://a.example"}) == "websocket.close"
-    )
+    own, other = ({"host": "b.example:80", "origin": f"http://{name}.example:80"} for name in "ba")
+    assert _status("http", "0.0.0.0", own) == "through"
+    assert _status("websocket", "0.0.0.0", other) == "websocket.close"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
@@ -129,7 +128,5 @@ def test_the_command_prints_its_address_and_ends_by_ctrl_c(tmp_path):
 
 
 def test_nothing_but_the_page_imports_shiny():
-    code = (
-        "import sys, underlie.cli; import underlie.cli.app; sys.exit('shiny' in sys.modules or 'torch' in sys.modules)"
-    )
+    code = "import sys, underlie.cli, underlie.cli.app; sys.exit(any(m in sys.modules for m in ('shiny', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0
