@@ -241,7 +241,7 @@ def test_empty_fields_are_said() -> None:
 
 
 def test_the_picture_is_well_formed_and_says_what_the_curves_say(one: tuple[Any, pd.DataFrame]) -> None:
-    asker, found, asked = asked_of(one, 0.07)
+    _, found, asked = asked_of(one, 0.07)
     lines = lines_of(found.curves, [HOSTILE, "b", "c"])
     svg = draw(lines, asked.unit, 1.0, 2.0, label=HOSTILE, width=500.0, named=True)
     tree = ET.fromstring(str(svg))
