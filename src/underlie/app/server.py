@@ -7,16 +7,18 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import uvicorn
-
 from underlie.app.opened import Shelf
-from underlie.app.page import make_app
+
+if TYPE_CHECKING:
+    import uvicorn
 
 #: seconds that open pages are given when the server is stopped
 _PATIENCE: Final = 1
+#: seconds after which a model is opened unasked: importing PyTorch would keep a page that waits from being served
+_PAGE_FIRST: Final = 0.7
 
 
 class CannotServe(OSError):
@@ -45,10 +47,15 @@ def serve(shelf: Shelf, *, host: str, port: int | None, browser: bool, say: Call
     """
     listening = listen(host, port)
     address = _address(host, listening.getsockname()[1])
-    server = make_server(shelf, host)
-    announce = threading.Thread(target=_announce, args=(address, shelf, browser, say), daemon=True)
-    announce.start()
+    # A browser that comes at once waits at the socket, and starts while Shiny is imported.
+    say(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     try:
+        server = make_server(shelf, host)
+        early = threading.Timer(_PAGE_FIRST, shelf.open_first)
+        early.daemon = True
+        early.start()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # that is how it is stopped
@@ -58,6 +65,10 @@ def serve(shelf: Shelf, *, host: str, port: int | None, browser: bool, say: Call
 
 def make_server(shelf: Shelf, host: str = "127.0.0.1") -> uvicorn.Server:
     """The server of a shelf, not started yet."""
+    import uvicorn
+
+    from underlie.app.page import make_app
+
     app = only_own_pages(make_app(shelf), host)
     config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=_PATIENCE)
     return uvicorn.Server(config)
@@ -85,14 +96,6 @@ def listen(host: str, port: int | None) -> socket.socket:
             text = f"port {port} of {host} cannot be used ({error.strerror}): choose another --port, or leave it out"
         raise CannotServe(text) from error
     return listening
-
-
-def _announce(address: str, shelf: Shelf, browser: bool, say: Callable[[str], None]) -> None:
-    # The socket listens already: a request that comes before the server runs waits for it.
-    say(address)
-    if browser:
-        webbrowser.open(address)
-    shelf.open_first()
 
 
 def _address(host: str, port: int) -> str:
