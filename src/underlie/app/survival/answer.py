@@ -7,7 +7,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from underlie.app.form.entry import row_of
 from underlie.app.survival.question import Arm, has_doses
-from underlie.engine import few_threads
 from underlie.estimators.survival_effects import band, chosen_by_gain, supported_by_data, with_interval
 from underlie.estimators.survival_predictor import Patients
 from underlie.report.document import Interval
@@ -99,12 +98,14 @@ class Advice:
 @final
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What does not depend on the horizon: a patient under each treatment in a row of their own."""
+    """A patient under each treatment in a row of their own; survival by member, (R, arms), at the last horizon."""
 
     rows: Patients
     curves: tuple[Curve, ...]
     shares: Mapping[str, float]
     supported: NDArray[np.bool_]
+    horizon: float
+    at_horizon: Floats
 
 
 @final
@@ -130,12 +131,12 @@ class Asker:
 
     def curves(self, patient: Mapping[str, Any]) -> tuple[Curve, ...]:
         """Survival under each treatment."""
-        return self._known(patient).curves
+        return self._known(patient, None).curves
 
     def outlooks(self, patient: Mapping[str, Any], horizon: float, control: str) -> tuple[Outlook, ...]:
         """Survival at the horizon under each treatment, and what each gains over the control."""
-        known = self._known(patient)
-        by_member = self._by_member(known, horizon)
+        known = self._known(patient, horizon)
+        by_member = known.at_horizon
         survival = [Interval(*map(float, ends)) for ends in zip(*band(by_member, 0.95), strict=True)]
         if not self.arms:
             return (Outlook(None, survival[0]),)
@@ -155,8 +156,8 @@ class Asker:
         """What the model recommends, by the rule of `SurvivalVAE.recommend`."""
         if not self.arms or not self.has_intervals or self.has_doses:
             return Advice("impossible")
-        known, at = self._known(patient), self._place(control)
-        by_member = self._by_member(known, horizon)
+        known, at = self._known(patient, horizon), self._place(control)
+        by_member = known.at_horizon
         gains = (by_member - by_member[:, [at]]).mean(0)
         chosen, confirmed = chosen_by_gain(gains[:, None], known.supported[:, None], at, min_gain)
         if not confirmed[0]:
@@ -164,25 +165,31 @@ class Asker:
         return Advice("control" if chosen[0] == at else "other", self.arms[chosen[0]].name)
 
     # ---- parts ----
-    def _known(self, patient: Mapping[str, Any]) -> _Known:
+    def _known(self, patient: Mapping[str, Any], horizon: float | None) -> _Known:
+        """What is kept of a patient, asked for at another horizon where that is another than last time."""
         key = tuple(patient.items())
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = self._look_at(patient)
-            self._kept.move_to_end(key)
+            known = self._kept.pop(key, None)
+            if known is None:
+                known = self._look_at(patient, float(self.times[-1]) if horizon is None else horizon)
+            elif horizon is not None and horizon != known.horizon:
+                found = self.model._predictor.by_replicate(known.rows, np.array([horizon]))
+                known = replace(known, horizon=horizon, at_horizon=found[..., 0])
+            self._kept[key] = known
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-            return self._kept[key]
+            return known
 
-    def _look_at(self, patient: Mapping[str, Any]) -> _Known:
+    def _look_at(self, patient: Mapping[str, Any], horizon: float) -> _Known:
         table = row_of(self.model.encoder_, [patient] * max(1, len(self.arms)))
         with _quiet():
             rows = self.model._asked(table, _together([arm.option for arm in self.arms]) if self.arms else None)
-            value, lower, upper = band(self.model._predictor.by_replicate(rows, self.times), 0.95)
+            by_member = self.model._predictor.by_replicate(rows, np.append(self.times, horizon))
             shares, supported = self._support(rows)
+        value, lower, upper = band(by_member[..., :-1], 0.95)
         names = [arm.name for arm in self.arms] or [""]
         curves = tuple(Curve(name, self.times, value[i], lower[i], upper[i]) for i, name in enumerate(names))
-        return _Known(rows, curves, shares, supported)
+        return _Known(rows, curves, shares, supported, horizon, by_member[..., -1])
 
     def _support(self, rows: Patients) -> tuple[dict[str, float], NDArray[np.bool_]]:
         """Share of patients like this one who received each treatment, but for doses; whether it is enough."""
@@ -194,19 +201,14 @@ class Asker:
         shares = np.exp(self.model._predictor.log_propensity(rows).sum(1))
         return {arm.name: float(share) for arm, share in zip(self.arms, shares, strict=True)}, supported
 
-    def _by_member(self, known: _Known, horizon: float) -> Floats:
-        """Survival at the horizon by each member of the ensemble under each treatment, (R, arms)."""
-        found: Floats = self.model._predictor.by_replicate(known.rows, np.array([horizon]))[..., 0]
-        return found
-
     def _place(self, control: str) -> int:
         return [arm.name for arm in self.arms].index(control)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """On one thread, and without warnings: what they say of odd cells, the form has said of the patient at hand."""
-    with warnings.catch_warnings(), few_threads(0.0):
+    """Without warnings: what they say of odd cells, the form has said of the patient at hand."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderlieWarning)
         yield
 

@@ -46,13 +46,9 @@ class Asked:
 
 def answer(asker: Asker, name: str, entry: Entry, asked: Asked) -> Answer:
     """Ask a model about a patient."""
-    return Answer(
-        name,
-        entry,
-        asker.curves(entry.values),
-        asker.outlooks(entry.values, asked.horizon, asked.control),
-        asker.advice(entry.values, asked.horizon, asked.control, asked.min_gain),
-    )
+    outlooks = asker.outlooks(entry.values, asked.horizon, asked.control)
+    advice = asker.advice(entry.values, asked.horizon, asked.control, asked.min_gain)
+    return Answer(name, entry, asker.curves(entry.values), outlooks, advice)
 
 
 def advice_box(asker: Asker, found: Answer, asked: Asked) -> Tag:
