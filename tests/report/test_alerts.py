@@ -20,7 +20,16 @@ from underlie.warnings import (
 
 
 def column(**changed):
-    base = {"name": "a", "kind": "continuous", "levels": None, "low": 0.0, "high": 1.0, "missing": 0.0, "outside": 0}
+    base = {
+        "name": "a",
+        "kind": "continuous",
+        "levels": None,
+        "low": 0.0,
+        "high": 1.0,
+        "missing": 0.0,
+        "outside": 0,
+        "far_outside": 0,
+    }
     return base | changed
 
 
@@ -86,7 +95,7 @@ INJECTED = {
     "some-rows": (("data", "n_given"), 501),
     "mostly-missing": (("data", "columns", 0, "missing"), 0.51),
     "empty-rows": (("data", "empty_rows"), 1),
-    "outside-range": (("data", "columns", 1, "outside"), 6),
+    "outside-range": (("data", "columns", 1, "outside"), 26),
     "unused-latent": (("latent", "n_active"), 1),
     "uncertain-likelihood": (("log_likelihood", "poor_rows"), 11),
     "moment-gap": (("moments", "p_second"), 0.005),

@@ -67,7 +67,14 @@ def test_values_beyond_the_fitted_range_are_counted(frame, model):
     moved = frame.assign(a=np.where(np.arange(300) < 30, 1e3, frame["a"]))
     facts = summarize(model, moved, effort=Effort(held_out=True, n_simulations=0))
     assert [column["outside"] for column in facts["data"]["columns"]] == [30, 0, 0, 0]
+    assert [column["far_outside"] for column in facts["data"]["columns"]] == [30, 0, 0, 0]
     assert "outside-range" in codes(facts)
+    one = frame.assign(a=np.where(np.arange(300) < 1, 1e3, frame["a"]))  # a slip of the decimal point
+    assert "outside-range" in codes(summarize(model, one, effort=Effort(n_simulations=0)))
+    near = frame.assign(a=np.where(np.arange(300) < 1, 1.01 * frame["a"].max(), frame["a"]))
+    facts = summarize(model, near, effort=Effort(n_simulations=0))
+    assert [column["outside"] for column in facts["data"]["columns"]] == [1, 0, 0, 0]
+    assert "outside-range" not in codes(facts)
     inside = summarize(model, frame, effort=Effort(n_simulations=0))
     assert not any(column["outside"] for column in inside["data"]["columns"])
 

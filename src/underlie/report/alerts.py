@@ -42,7 +42,7 @@ CODES: Final[dict[str, str]] = {
     "some-rows": "a random choice of the rows is judged",
     "mostly-missing": "more than half of a column is missing",
     "empty-rows": "rows without any observed cell",
-    "outside-range": "more than 1 % of a column's cells lie outside the range of the training rows",
+    "outside-range": "more than 5 % of a column lie outside the range of the training rows, or cells far outside",
     "many-parameters": "the model has more parameters than the rows have cells",
     "unused-latent": "some latent coordinates do not vary over the rows",
     "uncertain-likelihood": "importance sampling is not dependable for more than a tenth of the rows",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from underlie.report.document import Figure
+from underlie.report.facts.judged import taken
 from underlie.report.images import picture
 from underlie.report.layout import Figures
 from underlie.report.numbers import format_number
@@ -21,6 +22,8 @@ Facts = Mapping[str, Any]
 _MOST_COORDINATES = 80
 #: treatments that one figure can tell apart
 _MOST_CURVES = 6
+#: rows that whole survival curves are averaged over
+_MOST_AVERAGED = 1000
 #: labels whose images fit into one figure
 _MOST_STYLED = 12
 
@@ -166,32 +169,47 @@ def _of_survival(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
             media="svg",
         )
     if not evidence.model.treatments_:
+        X, y, rows = _drawn(evidence)
         band = ", with its pointwise 95 % interval" if evidence.model.n_replicates > 1 else ""
         yield picture(
-            ul.plot.survival_curves(evidence.model, evidence.judged.X, average=True, observed=evidence.judged.y),
+            ul.plot.survival_curves(evidence.model, X, average=True, observed=y),
             "Predicted and observed survival",
-            alt="The predicted survival curve averaged over the rows, and their Kaplan-Meier curve.",
-            reading=f"Thick: the average of the predicted curves{band}. Thin steps: Kaplan-Meier of these rows. Where "
+            alt=f"The predicted survival curve averaged over {rows}, and their Kaplan-Meier curve.",
+            reading=f"Thick: the predicted curves averaged over {rows}{band}. Thin steps: Kaplan-Meier. Where "
             "the two part, predictions are off on the whole.",
             media="svg",
         )
 
 
+def _drawn(evidence: Evidence) -> tuple[Any, Any, str]:
+    """Rows that whole curves are averaged over, their outcomes, and which they are: curves of all would take long."""
+    judged = evidence.judged
+    if judged.n <= _MOST_AVERAGED:
+        return judged.X, judged.y, "all rows"
+    chosen = np.sort(np.random.default_rng(evidence.effort.seed).choice(judged.n, _MOST_AVERAGED, replace=False))
+    return (
+        taken(judged.X, chosen, judged.n),
+        taken(judged.y, chosen, judged.n),
+        f"{_MOST_AVERAGED:,} of the rows, at random",
+    )
+
+
 def _of_effects(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
     import underlie as ul
 
-    effects, model, judged = facts["effects"], evidence.model, evidence.judged
+    effects, model = facts["effects"], evidence.model
     if not effects or 1 + len(effects["compared"]) > _MOST_CURVES:
         return
-    observed = {} if evidence.survival is None else {"observed": judged.y}
+    X, y, rows = _drawn(evidence)
+    observed = {} if evidence.survival is None else {"observed": y}
     steps = " Thin steps: Kaplan-Meier of those who received each; where they part from the thick curve, these had "
     steps += "other covariates, or the model is off."
     yield picture(
-        ul.plot.survival_curves(model, judged.X, average=True, horizon=effects["horizon"], **observed),
+        ul.plot.survival_curves(model, X, average=True, horizon=effects["horizon"], **observed),
         "If every row had received the same",
-        alt="Predicted survival curves averaged over all rows, one per treatment, with bands"
+        alt=f"Predicted survival curves averaged over {rows}, one per treatment, with bands"
         + (", and Kaplan-Meier curves of those who received each." if observed else "."),
-        reading="Thick: predictions averaged over all rows, with pointwise 95 % intervals. Bands of two treatments may "
+        reading=f"Thick: predictions averaged over {rows}, with pointwise 95 % intervals. Bands of two treatments may "
         "overlap where their difference is certain: read the intervals in the table." + (steps if observed else ""),
         media="svg",
     )

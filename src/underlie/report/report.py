@@ -101,7 +101,7 @@ class Report:
     >>> report.facts["log_likelihood"]["n"]
     78
     >>> [alert.code for alert in report.alerts]
-    ['outside-range', 'moment-gap']
+    ['moment-gap']
     >>> print(report.summary().splitlines()[0])
     ProbabilisticPCA on 78 rows
     >>> page = report.to_html()  # or report.to_html("report.html")

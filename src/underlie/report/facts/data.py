@@ -19,6 +19,7 @@ def data_facts(model: Any, judged: Judged, held_out: bool | None) -> dict[str, A
     n, width = encoded.values.shape
     observed = np.ones((n, width), dtype=bool) if encoded.observed is None else encoded.observed
     outside = _outside(model, encoded.values, observed)
+    missing = 1 - observed.mean(axis=0)
     row_shape = tuple(int(k) for k in model.encoder_.row_shape)
     columns = [
         {
@@ -27,10 +28,11 @@ def data_facts(model: Any, judged: Judged, held_out: bool | None) -> dict[str, A
             "levels": None if column.levels is None else plain(column.levels),
             "low": plain(column.low),
             "high": plain(column.high),
-            "missing": float(missing),
+            "missing": float(absent),
             "outside": int(beyond),
+            "far_outside": int(far),
         }
-        for column, missing, beyond in zip(model.schema_, 1 - observed.mean(axis=0), outside, strict=True)
+        for column, absent, beyond, far in zip(model.schema_, missing, *outside, strict=True)
     ]
     return {
         "n_rows": int(n),
@@ -50,13 +52,18 @@ def data_facts(model: Any, judged: Judged, held_out: bool | None) -> dict[str, A
     }
 
 
-def _outside(model: Any, values: NDArray[np.float64], observed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Observed cells of each numeric column beyond the range of the training rows, (C,)."""
+def _outside(
+    model: Any, values: NDArray[np.float64], observed: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Observed cells of each numeric column beyond the range of the training rows, and by more than its width."""
     arrays = model.schema_.arrays
     numbers = values * arrays.scale + arrays.loc
     # what was encoded and decoded again may miss its own range by rounding
     slack = 1e-9 * (np.abs(arrays.low) + np.abs(arrays.high))
+    width = arrays.high - arrays.low
     with np.errstate(invalid="ignore"):
-        beyond = (numbers < arrays.low - slack) | (numbers > arrays.high + slack)
-    found: NDArray[np.intp] = (beyond & observed).sum(axis=0)
-    return found
+        beyond, far = (
+            ((numbers < arrays.low - room) | (numbers > arrays.high + room)) & observed
+            for room in (slack, slack + width)
+        )
+    return beyond.sum(axis=0), far.sum(axis=0)

@@ -10,7 +10,7 @@ from underlie.report.words import listed
 
 Facts = Mapping[str, Any]
 _FEW_ROWS = 30
-_MOSTLY_MISSING, _OUTSIDE = 0.5, 0.01
+_MOSTLY_MISSING, _OUTSIDE = 0.5, 0.05
 
 
 def of_rows(facts: Facts) -> Iterator[Alert]:
@@ -71,12 +71,18 @@ def of_columns(facts: Facts) -> Iterator[Alert]:
             "empty-rows",
             "Leave them out.",
         )
-    beyond = [column["name"] for column in data["columns"] if column["outside"] > max(_OUTSIDE * n, 0)]
+    beyond = [column["name"] for column in data["columns"] if _is_outside(column, n)]
     if beyond:
         yield Alert(
             "warning",
             "Values outside the range of the training rows",
-            f"In {listed(beyond)} more than 1 % of the rows lie beyond anything that the model was fitted to.",
+            f"In {listed(beyond)} more than 5 % of the rows lie beyond anything that the model was fitted to, or some "
+            "lie far beyond it.",
             "outside-range",
-            "Check units and coding of these columns.",
+            "Check units and coding.",
         )
+
+
+def _is_outside(column: Facts, n: int) -> bool:
+    """More than the few extremes that new rows have by chance, or further out than the whole range is wide."""
+    return column["far_outside"] > 0 or column["outside"] > max(1, _OUTSIDE * n)
