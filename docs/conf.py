@@ -5,6 +5,7 @@ Nothing is fetched, neither at the build nor by the finished pages.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from importlib.util import find_spec
@@ -45,6 +46,8 @@ nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_number_source_lines = False
+
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # else each page that is run is announced
 
 # Figures of all pages look alike: the kernels read their configuration from a copy, in which IPython may write.
 _kernel = BUILT / "ipython" / "profile_default"

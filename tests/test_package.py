@@ -82,19 +82,5 @@ def test_readme_example_runs(code):
     assert len(made) in (20, 1000, 686, 5)
 
 
-def test_guide_to_checking_says_what_its_examples_give():
-    text = README.with_name("docs").joinpath("checking.md").read_text(encoding="utf-8")
-    namespace: dict[str, object] = {}
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
-    exec(compile(code.replace("print(", "str("), "checking.md", "exec"), namespace)
-    shown = re.search(r"```text\n(.*?)```", text, flags=re.DOTALL).group(1)
-    row = re.compile(r"second.*")
-    assert row.search(str(namespace["result"])).group() == row.search(shown).group()
-    assert namespace["fourth"][1] <= 0.05 < min(namespace["fourth"][2], namespace["fourth"][3])
-    assert max(namespace["second"].values()) - min(namespace["second"].values()) < 1e-9
-    assert namespace["both"].n == 150
-    assert namespace["best"].n_components == 2
-
-
 def test_readme_has_an_example_of_each_model():
     assert len(readme_examples()) == 4
