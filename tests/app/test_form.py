@@ -10,6 +10,7 @@ import pytest
 
 from underlie.app.form.entry import cells_of, pick, read_entry, row_of
 from underlie.app.form.fields import MISSING, fields_of
+from underlie.app.form.inputs import MOST_FIELDS, form, hidden_part
 from underlie.data import Encoder
 
 NASTY = ["<script>alert(1)</script>", "a b", "a  b", "Größe (cm)", "a_b", "'\"&"]
@@ -101,6 +102,20 @@ def test_keys_of_fields_do_not_depend_on_how_columns_are_called() -> None:
     assert sorted(levels.choices.values()) == ["", "<b>", "missing", "Ä"]
     with pytest.raises(ValueError, match="none of its levels"):
         levels.value_of("7")
+
+
+def test_of_very_many_columns_some_have_no_field_but_keep_their_cells() -> None:
+    columns = pd.DataFrame(np.random.default_rng(0).normal(size=(20, MOST_FIELDS + 5)))
+    encoder = Encoder.fit(columns.set_axis([f"c{j}" for j in range(MOST_FIELDS + 5)], axis=1))
+    fields = fields_of(encoder.schema)
+    html = str(form("f", fields, label="many"))
+    assert html.count("data-key") == MOST_FIELDS
+    assert f"The first {MOST_FIELDS} of {MOST_FIELDS + 5} columns" in html
+    kept = hidden_part(fields, {field.name: 0.5 for field in fields})
+    entry = read_entry(fields, kept | {"field0": "1"}, encoder)
+    assert entry.values["c0"] == 1.0
+    assert entry.values["c1"] is None
+    assert entry.values[f"c{MOST_FIELDS + 4}"] == 0.5
 
 
 def test_a_level_that_the_model_never_saw_is_missing_in_the_form() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,22 @@ def test_what_is_shown_of_guesses_is_well_formed_and_harmless(vae: Any) -> None:
     assert not tree.findall(".//script")
     assert [dt.text for dt in tree.findall("dt")] == [field.name for field in fields]
     assert text_of(found.by_column["a  b"]).endswith(")")
+
+
+def test_of_very_many_columns_those_that_moved_most_are_shown() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(80, 1))
+    columns = {f"c{j}": z[:, 0] * (j < 10) + 0.3 * rng.normal(size=80) for j in range(100)}
+    model = ul.ProbabilisticPCA(1).fit(pd.DataFrame(columns))
+    fields = fields_of(model.schema_)
+    nothing = nothing_known(model.schema_.columns)
+    found, before = guess(model, nothing | {"c0": 2.0}), guess(model, nothing)
+    html = str(guess_list(fields, nothing | {"c0": 2.0}, found, before))
+    shown = set(re.findall(r"<dt>(\w+)</dt>", html))
+    assert len(shown) == 60
+    assert {f"c{j}" for j in range(1, 10)} <= shown
+    assert "c0" not in shown
+    assert "Of 99 empty columns these 60" in html
 
 
 # --------------------------------------------------------------------------------------------------------------- rows

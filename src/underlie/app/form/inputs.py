@@ -15,6 +15,9 @@ from underlie import __version__
 from underlie.app.form.fields import MISSING, Field
 from underlie.app.words import Hint
 
+#: fields that a page holds, and from how many on they scroll
+MOST_FIELDS: Final = 300
+_MANY: Final = 30
 _WWW: Final = Path(__file__).parent / "www"
 
 
@@ -22,18 +25,35 @@ def form(id: str, fields: Sequence[Field], *, label: str) -> TagList:
     """Fields below each other, all empty. ``input.<id>()`` is a dict of what stands in them, by key of the field.
 
     A value is the text of a number, the key of a level, "" where nothing is entered, and "?" where no number stands.
+    Many fields scroll by themselves and can be searched by name; of very many only `MOST_FIELDS` are there.
     """
     name = resolve_id(id)
     group: TagAttrs = {"role": "group", "aria-label": label}
-    return TagList(
-        dependency(), ui.div(group, *(_control(name, field) for field in fields), id=name, class_="form-bank")
+    bank = ui.div(group, *(_control(name, field) for field in fields[:MOST_FIELDS]), id=name, class_="form-bank")
+    if len(fields) <= _MANY:
+        return TagList(dependency(), bank)
+    hidden = (
+        f"The first {MOST_FIELDS} of {len(fields):,} columns are shown; the others count as missing, unless a row of "
+        "the data is filled in."
     )
+    search: TagAttrs = {"type": "search", "data-searches": name}
+    return TagList(
+        dependency(),
+        ui.p(hidden, class_="hint") if len(fields) > MOST_FIELDS else None,
+        ui.tags.label("Find a field", ui.tags.input(search, class_="form-control"), class_="field-search"),
+        ui.div(bank, class_="many-fields"),
+    )
+
+
+def hidden_part(fields: Sequence[Field], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a row, what the form has no place for, as if it were entered."""
+    return {field.key: field.entered_of(values.get(field.name)) for field in fields[MOST_FIELDS:]}
 
 
 async def fill_form(id: str, fields: Sequence[Field], values: Mapping[str, Any]) -> None:
     """Put cells of a row, by column, into the fields of a form; the form sends them back as if they were typed."""
     session = require_active_session(None)
-    entered = {field.key: _entered(field, values.get(field.name)) for field in fields}
+    entered = {field.key: _entered(field, values.get(field.name)) for field in fields[:MOST_FIELDS]}
     await session.send_custom_message("underlie-form", {"id": session.ns(id), "values": entered})
 
 

@@ -12,7 +12,7 @@ from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 from underlie.app.controls import slider_bank
 from underlie.app.form.entry import Entry, cells_of, pick, read_entry
 from underlie.app.form.fields import Field, fields_of
-from underlie.app.form.inputs import chosen_row, fill_form, form, row_controls
+from underlie.app.form.inputs import chosen_row, fill_form, form, hidden_part, row_controls
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
 from underlie.app.survival import words
@@ -158,12 +158,15 @@ def _unit_select(room: _Room) -> Tag:
 def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> None:
     opened, model = room.opened, room.opened.model
     compared: reactive.Value[tuple[tuple[str, Entry], ...]] = reactive.value(())
+    hidden: reactive.Value[dict[str, Any]] = reactive.value({})
     source: reactive.Value[tuple[int, Entry] | None] = reactive.value(None)
 
     # ---- what is asked ----
     @reactive.calc
     def entry() -> Entry:
-        return read_entry(room.fields, (input.patient() if "patient" in input else None) or {}, model.encoder_)
+        return read_entry(
+            room.fields, hidden() | ((input.patient() if "patient" in input else None) or {}), model.encoder_
+        )
 
     @reactive.calc
     def shown() -> tuple[str, ...]:
@@ -243,6 +246,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     async def _take() -> None:
         i = chosen_row(input.row(), opened.n_rows)
         cells = cells_of(model.covariates(pick(opened.rows, [i])), room.fields, 0)
+        hidden.set(hidden_part(room.fields, cells))
         await fill_form("patient", room.fields, cells)
         source.set((i, Entry(cells)))
         ui.update_text("name", value=_label_of(opened, i))
@@ -258,6 +262,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     @reactive.event(input.clear)
     @guarded
     async def _clear() -> None:
+        hidden.set({})
         await fill_form("patient", room.fields, {})
 
     # ---- comparison ----

@@ -12,6 +12,8 @@ from underlie.app.form.fields import Field
 from underlie.app.table.imputation import Guess, Guesses, Spread
 from underlie.report.numbers import format_number
 
+#: columns that are shown
+_MOST_COLUMNS: Final = 60
 #: levels that are drawn, the most probable; the others together
 _MOST_LEVELS: Final = 6
 _WIDTH, _HEIGHT = 200.0, 26.0
@@ -21,7 +23,8 @@ _NOW, _BEFORE = "#0b5c94", "#8f989f"
 def guess_list(fields: tuple[Field, ...], values: Mapping[str, Any], found: Guesses, before: Guesses) -> Tag:
     """One line per column: what stands in the form, or what the model expects in its place."""
     lines = []
-    for field in fields:
+    shown = _moved_most(fields, found, before)
+    for field in shown:
         lines.append(ui.tags.dt(field.name))
         if field.name in found.by_column:
             lines.append(ui.tags.dd(*_shown(field, found.by_column[field.name], before.by_column[field.name])))
@@ -29,7 +32,28 @@ def guess_list(fields: tuple[Field, ...], values: Mapping[str, Any], found: Gues
             lines.append(
                 ui.tags.dd(ui.span(field.text_of(values[field.name])), ui.span("entered", class_="field-hint"))
             )
-    return ui.tags.dl(*lines, class_="guesses")
+    table = ui.tags.dl(*lines, class_="guesses")
+    if len(fields) <= _MOST_COLUMNS:
+        return table
+    said = f"Of {len(found.by_column):,} empty columns these {len(shown)} moved most by what is entered."
+    return ui.div(ui.p(said, class_="hint"), table)
+
+
+def _moved_most(fields: tuple[Field, ...], found: Guesses, before: Guesses) -> tuple[Field, ...]:
+    """All fields, or of very many the empty ones whose guesses moved most, in their own order."""
+    if len(fields) <= _MOST_COLUMNS:
+        return fields
+    moves = {name: _move(now, before.by_column[name]) for name, now in found.by_column.items()}
+    chosen = set(sorted(moves, key=lambda name: -moves[name])[:_MOST_COLUMNS])
+    return tuple(field for field in fields if field.name in chosen)
+
+
+def _move(now: Guess, before: Guess) -> float:
+    """How far a median moved, in halves of the 95 % interval, or by how much the share of a level changed."""
+    if now.number is not None and before.number is not None:
+        width = before.number.high - before.number.low
+        return 2 * abs(now.number.median - before.number.median) / width if width > 0 else 0.0
+    return max(abs(a - b) for a, b in zip(now.shares, before.shares, strict=True))
 
 
 def text_of(guess: Guess) -> str:

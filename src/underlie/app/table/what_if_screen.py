@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from htmltools import Tag, TagChild
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from underlie.app.form.entry import Entry, cells_of, pick, read_entry
 from underlie.app.form.fields import Field, fields_of
-from underlie.app.form.inputs import chosen_row, fill_form, form, row_controls
+from underlie.app.form.inputs import chosen_row, fill_form, form, hidden_part, row_controls
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
 from underlie.app.table.imputation import Guesses, guess, nothing_known
@@ -59,10 +61,11 @@ def _ui(opened: Opened, fields: tuple[Field, ...]) -> Tag:
 @module.server
 def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, fields: tuple[Field, ...]) -> None:
     model = opened.model
+    hidden: reactive.Value[dict[str, Any]] = reactive.value({})
 
     @reactive.calc
     def entry() -> Entry:
-        return read_entry(fields, (input.known() if "known" in input else None) or {}, model.encoder_)
+        return read_entry(fields, hidden() | ((input.known() if "known" in input else None) or {}), model.encoder_)
 
     @reactive.calc
     def found() -> Guesses:
@@ -83,10 +86,13 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, fi
     @guarded
     async def _take() -> None:
         row = pick(opened.rows, [chosen_row(input.row(), opened.n_rows)])
-        await fill_form("known", fields, cells_of(row, fields, 0))
+        cells = cells_of(row, fields, 0)
+        hidden.set(hidden_part(fields, cells))
+        await fill_form("known", fields, cells)
 
     @reactive.effect
     @reactive.event(input.clear)
     @guarded
     async def _clear() -> None:
+        hidden.set({})
         await fill_form("known", fields, {})

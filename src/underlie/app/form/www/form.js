@@ -15,6 +15,15 @@
     mark(event.target);
     send(form);
   });
+  // A search shows the fields whose names contain what was typed.
+  document.addEventListener("input", (event) => {
+    const form = event.target.dataset.searches && document.getElementById(event.target.dataset.searches);
+    if (!form) return;
+    const wanted = event.target.value.trim().toLowerCase();
+    form.querySelectorAll(".field").forEach((field) => {
+      field.hidden = !field.querySelector("label").textContent.toLowerCase().includes(wanted);
+    });
+  });
   // A wheel over a focused number would change it by accident while the page is scrolled.
   document.addEventListener(
     "wheel",
