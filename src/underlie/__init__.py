@@ -37,6 +37,8 @@ _PUBLIC = {
     "benefit_calibration": "underlie.check.decisions",
     "decision_curve": "underlie.check.decisions",
     "query": "underlie.graph.query",
+    "export": "underlie.exchange.export",
+    "to_inference_data": "underlie.exchange.inference_data",
     "Report": "underlie.report.report",
 }
 _SUBPACKAGES = (
@@ -50,6 +52,7 @@ _SUBPACKAGES = (
     "nn",
     "engine",
     "callbacks",
+    "exchange",
     "models",
     "sheets",
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import underlie as ul
-from underlie.callbacks import optional
+from underlie import optional
 from underlie.warnings import ConvergenceWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.ConvergenceWarning")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import final
 
-from underlie.callbacks.optional import require
 from underlie.engine.callbacks import Epoch
+from underlie.optional import require
 
 #: MLflow refuses longer values of parameters.
 _LONGEST = 500

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
-from underlie.callbacks.optional import require
 from underlie.engine.callbacks import Epoch
+from underlie.optional import require
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -27,7 +27,7 @@ _LARGEST_ENCODED: Final = 1e18
 #: the same of values that are divided by a standard deviation before, which is 0.01 at least, and summed over columns
 _FARTHEST: Final = 1e15
 #: what stands in an encoded cell that is missing: a harmless valid value
-_FILL: Final = {"positive": 1.0, "proportion": 0.5}
+FILL: Final = {"positive": 1.0, "proportion": 0.5}
 
 
 @final
@@ -81,7 +81,7 @@ class Codec:
             absent = None if missing is None else missing[:, at]
             encoded = self._encoders[kind](block, absent, at)
             if absent is not None:
-                encoded[absent] = _FILL.get(kind, 0.0)
+                encoded[absent] = FILL.get(kind, 0.0)
             values[:, at] = encoded
         return values
 

@@ -168,14 +168,19 @@ class Conditioner:
 
     def draws(self, X: Any, n: int, n_importance: int, seed: int) -> Floats:
         """n draws of every cell from p(x | x_obs), encoded: (n, rows, columns)."""
+        return self.joint_draws(X, n, n_importance, seed)[1]
+
+    def joint_draws(self, X: Any, n: int, n_importance: int, seed: int) -> tuple[Floats, Floats]:
+        """n draws from p(z, x | x_obs), x encoded: (n, rows, n_latent) and (n, rows, columns)."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        parts, shapes = [], []
+        latent, rows, shapes = [], [], []
         for _, weighted in self.condition(X, max(n_importance, n), seed):
-            raw = self._raw(weighted.resample(n, generator))
-            parts.append(self.head.sample(raw, generator)[0].double().cpu().numpy())
+            drawn = weighted.resample(n, generator)
+            latent.append(drawn.values["z"][0].double().cpu().numpy())
+            rows.append(self.head.sample(self._raw(drawn), generator)[0].double().cpu().numpy())
             shapes.append(weighted.pareto_k()[0].cpu().numpy())
         _warn_if_poor(np.concatenate(shapes))
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(latent, axis=1), np.concatenate(rows, axis=1)
 
     def impute(self, X: Any, n_copies: int | None, n_importance: int, seed: int) -> Any:
         """X with its missing cells at their best values, or ``n_copies`` of it with draws in their place."""
