@@ -50,6 +50,10 @@ class BlurredLaw(ErrorLaw):
         self._log_weight: list[float] = np.log(weights / weights.sum()).tolist()
         self._cubic = self._tabulated()
 
+    def __deepcopy__(self, memo: object) -> BlurredLaw:
+        """Itself: nothing in it ever changes, and replicates share its table."""
+        return self
+
     def log_survival(self, u: Tensor) -> Tensor:
         return -self._log_cumulative_hazard(u)[0].exp()
 

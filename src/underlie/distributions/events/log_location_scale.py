@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final, Literal, final
 
 import torch
@@ -34,6 +35,7 @@ MOST_HETEROGENEITY: Final = 5.0
 SHAPE_BOUNDS = (math.log(0.05), math.log(50.0))
 
 
+@lru_cache(maxsize=32)  # a fit asks for a few laws many times, and their tables take longer to make than to use
 def error_law(family: str, heterogeneity: float = 0.0) -> ErrorLaw:
     """The law of ε of a family, blurred by a normal effect of a standard deviation."""
     return BlurredLaw(LAWS[family], heterogeneity) if heterogeneity else LAWS[family]
