@@ -106,8 +106,9 @@
     }
     replace() {
       if (!this.layer || !this.plot._fullLayout) return;
-      const size = this.plot._fullLayout._size;
-      Object.assign(this.layer.style, px({ left: size.l, top: size.t, width: size.w, height: size.h }));
+      // The place of the axes, which where units are equal is not all that the margins leave.
+      const place = { left: this.x._offset, top: this.y._offset, width: this.x._length, height: this.y._length };
+      Object.assign(this.layer.style, px(place));
       if (this.cursor) this.place(...this.cursor);
     }
 
