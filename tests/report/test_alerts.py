@@ -155,6 +155,14 @@ def test_parts_that_are_not_there_raise_nothing(empty):
     assert codes(calm() | {empty: None}) == []
 
 
+def test_without_intervals_a_score_below_kaplan_meier_is_no_alarm():
+    facts = calm()
+    facts["survival"]["integrated_brier_less_kaplan_meier"] = {"value": -0.05, "lower": None, "upper": None}
+    assert codes(facts) == []
+    facts["survival"]["integrated_brier_less_kaplan_meier"]["value"] = 0.01
+    assert codes(facts) == ["not-better-than-kaplan-meier"]
+
+
 def test_many_parameters_matter_on_training_rows_only():
     facts = calm()
     facts["model"]["n_parameters"] = 1001

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from html import unescape
 
 import numpy as np
@@ -244,10 +245,59 @@ def test_the_same_report_twice_and_from_polars():
     a, b, c = (
         ul.Report(one.model, X, figures=False, n_simulations=19) for X in (one.X, one.X, polars.from_pandas(one.X))
     )
+    table = patients()
+    fitted = ul.Report(one.model, polars.from_pandas(table), figures=False, n_simulations=0)
+    assert fitted.facts["data"]["seen"]["rows"] == "training"
     dropped = ("provenance", "log_likelihood")
     same = [{k: v for k, v in r.facts.items() if k not in dropped} for r in (a, b, c)]
     assert same[0] == same[1] == same[2]
     assert a.facts["log_likelihood"]["mean"] == c.facts["log_likelihood"]["mean"]
+
+
+def test_several_columns_of_labels_and_further_predictors():
+    X, y = images(60)
+    table = pd.DataFrame({"digit": np.where(np.arange(60) < 50, y, -1), "slant": np.linspace(0.5, 1.7, 60)})
+    quick = {"hidden": (8,), "max_epochs": 1, "random_state": 0, "verbose": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ul.SemiSupervisedVAE(2, **quick).fit(X, table)
+        labels = ul.Report(model, X, table, figures=False, n_draws=4, n_simulations=9).facts["labels"]
+        extra = pd.DataFrame({"w": np.arange(60.0)})
+        classifier = ul.NeuralClassifier("mlp", max_epochs=1, random_state=0, verbose=False).fit(X, y, extra=extra)
+        made = ul.Report(classifier, X, y, extra=extra, max_rows=30, figures=False, n_simulations=9)
+    assert [(one["name"], one["kind"], one["n"]) for one in labels] == [
+        ("digit", "classes", 50),
+        ("slant", "number", 60),
+    ]
+    error = np.asarray(model.predict(X)[:, 1], dtype=float) - table["slant"]
+    assert labels[1]["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+    assert made.facts["labels"][0]["n"] == 30
+    with pytest.raises(ValueError, match="extra"):
+        ul.Report(classifier, X, y)
+
+
+@pytest.mark.parametrize(
+    ("rows", "changed", "missing"),
+    [
+        (slice(5), {}, set()),  # in so few all may have received the same
+        (slice(40), {"event": 0}, {"Event times"}),
+        (slice(90), {"horizon": 1e6}, {"Event times"}),
+        (slice(90), {"entry": 0.001}, {"Event times"}),
+    ],
+)
+def test_outcomes_that_say_little_leave_parts_out(rows, changed, missing):
+    one = case("SurvivalVAE")
+    X, y = one.X[rows].assign(arm="new") if not changed else one.X[rows], one.y[rows]
+    if "event" in changed:
+        y = ul.Surv(y["time"], np.zeros(len(y)))
+    if "entry" in changed:
+        y = ul.Surv(y["time"], y["event"], entry=np.full(len(y), changed["entry"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = ul.Report(one.model, X, y, horizon=changed.get("horizon"), n_simulations=9)
+    found = {part["part"] for part in made.facts["left_out"]} - {"Moments"}
+    assert found == missing
+    assert "<figure>" in made.to_html()
 
 
 def test_many_rows_are_judged_by_some_and_the_report_says_so():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from underlie.check.decisions.folds import read_treatments
 from underlie.report.document import Figure
 from underlie.report.facts.judged import taken
 from underlie.report.images import picture
@@ -194,6 +195,15 @@ def _drawn(evidence: Evidence) -> tuple[Any, Any, str]:
     )
 
 
+def _arms_differ(model: Any, X: Any) -> bool:
+    """Whether the rows received more than one level of every treatment, so that there are curves to compare."""
+    try:
+        read_treatments(model, X, len(X))
+    except ValueError:
+        return False
+    return True
+
+
 def _of_effects(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
     import underlie as ul
 
@@ -201,7 +211,7 @@ def _of_effects(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
     if not effects or 1 + len(effects["compared"]) > _MOST_CURVES:
         return
     X, y, rows = _drawn(evidence)
-    observed = {} if evidence.survival is None else {"observed": y}
+    observed = {"observed": y} if evidence.survival is not None and _arms_differ(model, X) else {}
     steps = " Thin steps: Kaplan-Meier of those who received each; where they part from the thick curve, these had "
     steps += "other covariates, or the model is off."
     yield picture(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underlie.data import as_source
-from underlie.data.schema import Schema
+from underlie.data.schema import DISCRETE, Schema
 from underlie.data.sources import chunk_starts, is_source
 from underlie.data.tables import library_of
 
@@ -215,5 +215,6 @@ def _same_statistics(model: Any, X: Any) -> bool:
     mine, other = schema.arrays, own.arrays
     if len(schema) != len(own) or list(schema.kinds) != list(own.kinds):
         return False
-    pairs = ((mine.loc, other.loc), (mine.scale, other.scale), (mine.low, other.low), (mine.high, other.high))
+    numeric = ~np.isin(mine.kinds.astype("U12"), list(DISCRETE))
+    pairs = ((getattr(mine, name)[numeric], getattr(other, name)[numeric]) for name in ("loc", "scale", "low", "high"))
     return all(np.allclose(a, b, rtol=1e-12, atol=0.0, equal_nan=True) for a, b in pairs)

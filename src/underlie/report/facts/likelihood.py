@@ -35,10 +35,11 @@ def likelihood_facts(model: Any, judged: Judged, n_draws: int | None) -> dict[st
         evidence = model.log_likelihood(judged.X, **given)
         facts = _facts("row", evidence.value, judged)
         known = evidence.pareto_k[np.isfinite(evidence.pareto_k)]
+        facts["estimated"] = True
         facts["monte_carlo_se"] = plain(float(np.sqrt((evidence.se**2).sum()) / judged.n))
         facts["poor_rows"] = int((known > _POOR).sum()) if len(known) else None
         return facts
-    return _facts("row", model.score_samples(judged.X, **given), judged)
+    return _facts("row", model.score_samples(judged.X, **given), judged) | {"estimated": hasattr(model, "history_")}
 
 
 def _facts(what: str, scores: Any, judged: Judged) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def _facts(what: str, scores: Any, judged: Judged) -> dict[str, Any]:
         "mean": float(values.mean()),
         "se": se,
         "n": n,
+        "estimated": False,
         "monte_carlo_se": None,
         "poor_rows": None,
         "per_row_quantiles": {f"{q:g}": v for q, v in zip(_LEVELS, np.quantile(values, _LEVELS), strict=True)},

@@ -53,7 +53,7 @@ def predictions(model: Any, judged: Judged, horizon: float | None, n_simulations
     if judged.y is None:
         raise NotAnswered("there is no y: with outcomes, ul.Surv(time, event), predictions are judged")
     try:
-        outcome = read_outcome(judged.y, "y")
+        outcome = read_outcome(judged.y, "the outcome")
     except ValueError as error:
         raise NotAnswered(str(error)) from error
     if len(outcome) < 2 or not outcome.event.any():

@@ -23,7 +23,7 @@ def of_labels(facts: Facts) -> Iterator[Alert]:
 
 def _of_classes(label: Facts) -> Iterator[Alert]:
     accuracy, of = label["accuracy"], f" of {label['name']}" if label["name"] != "y" else ""
-    if accuracy["lower"] <= label["majority"]:
+    if label["n"] >= _RARE_CLASS and accuracy["lower"] <= label["majority"]:
         yield Alert(
             "warning",
             f"Predictions{of} are not shown to be better than always saying {label['majority_class']}",

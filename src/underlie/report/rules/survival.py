@@ -35,7 +35,8 @@ def of_survival(facts: Facts) -> Iterator[Alert]:
             "Choose an earlier horizon.",
         )
     gain = found["integrated_brier_less_kaplan_meier"]
-    if gain["value"] is not None and (gain["upper"] is None or gain["upper"] >= 0):
+    least = gain["value"] if gain["upper"] is None else gain["upper"]
+    if least is not None and least >= 0:
         ends = "" if gain["upper"] is None else f" (95 % interval {_ends(gain, 4)})"
         yield Alert(
             "warning",

@@ -28,11 +28,10 @@ def _likelihood(facts: Facts) -> Iterator[Block]:
     shown = estimate(score["mean"], score["se"])
     text = f"{what} has a log-likelihood of {shown} nats, on the data's own scale"
     text += f", on average over {score['n']:,} rows; ± is the standard error." if score["se"] is not None else "."
-    if score["monte_carlo_se"] is not None:
-        text += (
-            " It is estimated by importance sampling, which is too low on average; its Monte Carlo error is "
-            f"{estimate(score['monte_carlo_se'], None)}."
-        )
+    if score["estimated"]:
+        text += " It is estimated by importance sampling, which is too low on average"
+        error = score["monte_carlo_se"]
+        text += "." if error is None else f"; its Monte Carlo error is {estimate(error, None)}."
     yield text
     if score["n"] == 1:
         return

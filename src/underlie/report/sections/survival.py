@@ -37,10 +37,13 @@ def _brier_said(found: Facts) -> str:
         verdict = "better than giving everybody the Kaplan-Meier curve of these very rows"
     elif gain["lower"] is not None and gain["lower"] > 0:
         verdict = "worse than giving everybody the Kaplan-Meier curve of these very rows"
-    else:
+    elif gain["lower"] is not None:
         verdict = "not shown to be better than giving everybody the Kaplan-Meier curve of these very rows"
+    else:
+        verdict = "beside giving everybody the Kaplan-Meier curve of these very rows"
+    brackets = "" if gain["lower"] is None else " (95 % interval in brackets)"
     return (
-        f"The integrated Brier score is {interval(found['integrated_brier'], decimals=4)} (95 % interval in brackets), "
+        f"The integrated Brier score is {interval(found['integrated_brier'], decimals=4)}{brackets}, "
         f"{verdict}: the difference is {interval(gain, decimals=4)}. It is the mean squared distance between predicted "
         "survival and what happened, corrected for censoring; 0 is perfect."
     )
