@@ -22,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import underlie as ul
+from underlie.app.beside import Note, write_note
 from underlie.app.folder import models_in
 from underlie.app.opened import Shelf
 from underlie.app.server import listen, make_server
@@ -29,7 +30,7 @@ from underlie.cli.tables import read_table
 
 IMAGES = Path(__file__).parent / "images"
 WIDTHS = {1280: "", 390: "-narrow"}
-COLOURS = 128
+COLOURS = 255
 MOST_BYTES = 150_000
 
 
@@ -52,6 +53,19 @@ def fit_images(folder: Path) -> None:
     shutil.copy(folder / "digits-vae.npz", folder / "digits-and-style.npz")
     ul.VAE(2, random_state=0).fit(rows).save(folder / "digits-vae.safetensors")
     ul.SemiSupervisedVAE(6, random_state=0).fit(rows, digits.target).save(folder / "digits-and-style.safetensors")
+
+
+def fit_patients(folder: Path) -> None:
+    """Women after an operation for breast cancer: their table, and their survival with hormone therapy and without."""
+    data = ul.datasets.load_gbsg2()
+    X, y = data.drop(columns=["time", "event"]), ul.Surv(data["time"], data["event"])
+    data.to_csv(folder / "patients.csv", index=False)
+    ul.VAE(2, random_state=0).fit(X).save(folder / "table.safetensors")
+    write_note(folder / "table.safetensors", Note(str(folder / "patients.csv")))
+    ul.SurvivalVAE("horTh", random_state=0).fit(X, y).save(folder / "survival.safetensors")
+    question = {"horizon": 1461, "time_unit": "days", "control": "no", "min_gain": 0.07}
+    note = Note(str(folder / "patients.csv"), time="time", event="event", question=question)
+    write_note(folder / "survival.safetensors", note)
 
 
 # ---- what is done ----
@@ -90,13 +104,54 @@ def check(page: Any) -> None:
     page.locator(".drawn figure img").nth(1).wait_for()
 
 
+def compare_patients(page: Any) -> None:
+    """Two patients beside each other, the second with an empty field."""
+    page.locator("svg.curves polyline").first.wait_for()
+    for name, row in (("Anna", "17"), ("Berta", "52")):
+        page.get_by_label("Row of the data").fill(row)
+        page.get_by_role("button", name="Fill in this row").click()
+        page.get_by_text(f"Row {row} of the data").wait_for()
+        page.get_by_label("Name", exact=True).fill(name)
+        if name == "Berta":
+            page.get_by_label("progrec", exact=True).fill("")
+        page.wait_for_timeout(600)
+        page.get_by_role("button", name="Add to the comparison").click()
+        page.get_by_role("button", name=f"Remove {name}").wait_for()
+    page.mouse.click(5, 5)
+
+
+def group(page: Any) -> None:
+    """A lasso around the left of the map."""
+    page.get_by_label("Colour by").select_option(label="menostat")
+    page.locator(".latent-map .nsewdrag").first.wait_for()
+    page.wait_for_timeout(1000)
+    box = page.locator(".latent-map .nsewdrag").first.bounding_box()
+    for i, (x, y) in enumerate(((0.15, 0.1), (0.5, 0.1), (0.5, 0.5), (0.15, 0.5), (0.15, 0.1))):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+    page.get_by_text("rows chosen").wait_for()
+
+
+def what_if(page: Any) -> None:
+    """A young woman with many lymph nodes."""
+    page.get_by_label("age", exact=True).fill("34")
+    page.get_by_label("pnodes", exact=True).fill("12")
+    page.locator(".guesses").get_by_text("entered").nth(1).wait_for()
+    page.mouse.click(5, 5)
+
+
 SCENES = [
     Scene("latent-map", "digits-vae", "Latent map", take_a_row),
     Scene("generate", "digits-and-style", "Generate", generate),
     Scene("restyle", "digits-and-style", "Generate", restyle),
     Scene("model-check", "digits-vae", "Model check", check),
+    Scene("patient", "survival", "Patient", compare_patients),
+    Scene("table-map", "table", "Latent map", group),
+    Scene("what-if", "table", "What if", what_if),
 ]
-MODELS = {"digits-vae": fit_images, "digits-and-style": fit_images}
+MODELS = {"digits-vae": fit_images, "digits-and-style": fit_images, "survival": fit_patients, "table": fit_patients}
 
 
 # ---- pictures ----

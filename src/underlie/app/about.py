@@ -8,8 +8,10 @@ from shiny import module, ui
 
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
+from underlie.app.words import note
 
 _MOST_COLUMNS: Final = 60
+_NO_SCREENS: Final = "This model tells classes and generates nothing: there is no latent space to walk through."
 
 
 def about(opened: Opened) -> Screen:
@@ -20,6 +22,7 @@ def about(opened: Opened) -> Screen:
 @module.ui
 def _ui(opened: Opened) -> ui.Tag:
     return ui.div(
+        *([] if hasattr(opened.model, "sample") else [ui.div(note(_NO_SCREENS), class_="block wide")]),
         ui.div(ui.h2("The model"), _facts(_model_facts(opened)), class_="block"),
         ui.div(ui.h2("Its data"), _facts(_data_facts(opened)), class_="block"),
         *_schema(opened),

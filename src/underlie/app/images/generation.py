@@ -19,6 +19,9 @@ from underlie.app.words import Hint, explained, guarded, or_silence
 #: classes in one line of the table; more are laid out in several
 _ACROSS: Final = 10
 _MOST_STYLES: Final = 8
+#: values of a continuous label across the table, and how many standard deviations they reach from its mean
+_VALUES: Final = 9
+_REACH: Final = 2.0
 #: screen pixels of an image in the table, and of one pixel in the file that is downloaded
 _SIZE: Final = 84
 _SCALE: Final = 4
@@ -40,7 +43,7 @@ def generation_ui(opened: Opened) -> ui.Tag:
     """Choices above, the table of images below."""
     view = ImageView(opened)
     classes = [target for target in view.targets if not target.is_continuous]
-    across = min(_ACROSS, len(classes[0].classes)) if classes else _MOST_STYLES
+    across = min(_ACROSS, len(classes[0].classes)) if classes else _VALUES
     sources = {"prior": "new, drawn from the prior", "upload": "of a picture that I upload"}
     sources["drawing"] = "of what I draw"
     if opened.n_rows:
@@ -100,10 +103,10 @@ def _label_controls(view: ImageView) -> list[ui.Tag]:
         names = {str(j): view.targets[j].name for j in several}
         controls.append(ui.input_select("across", "Across", names, width="9rem"))
     for j, target in enumerate(view.targets):
-        if target.is_continuous:
+        if target.is_continuous and (several or j > 0):
             value = round(float(target.loc), 3)
             controls.append(ui.input_numeric(f"fixed{j}", target.name, value=value, width="9rem"))
-        elif len(several) > 1:
+        elif not target.is_continuous and len(several) > 1:
             control = ui.input_select(f"fixed{j}", target.name, [said_label(c) for c in target.classes], width="9rem")
             controls.append(ui.panel_conditional(f"input.across != '{j}'", control))
     return controls
@@ -188,18 +191,23 @@ def _asked(view: ImageView, input: Inputs) -> list[list[Any]]:
     across = _across(view, input)
     fixed: list[Any] = []
     for j, target in enumerate(view.targets):
-        if target.is_continuous:
+        if j == across:
+            fixed.append(None)
+        elif target.is_continuous:
             if input[f"fixed{j}"]() is None:
                 raise Hint(f"Give a number for {target.name}.")
             fixed.append(float(input[f"fixed{j}"]()))
-        elif j == across:
-            fixed.append(None)
         else:
             chosen = input[f"fixed{j}"]()
             fixed.append(next(value for value in target.classes if said_label(value) == chosen))
-    if view.targets[across].is_continuous:
-        return [fixed]
-    return [[*fixed[:across], value, *fixed[across + 1 :]] for value in view.targets[across].classes]
+    return [[*fixed[:across], value, *fixed[across + 1 :]] for value in _values(view.targets[across])]
+
+
+def _values(target: Any) -> list[Any]:
+    """The classes of a column of labels, or values of a continuous one around its mean."""
+    if target.is_continuous:
+        return [float(value) for value in target.loc + target.scale * np.linspace(-_REACH, _REACH, _VALUES)]
+    return list(target.classes)
 
 
 def _from_prior(view: ImageView, n: Any, seed: int) -> Style:
@@ -220,7 +228,7 @@ def _from_row(view: ImageView, row: Any) -> Style:
 def _from_image(view: ImageView, taken: Taken, name: str, row_image: Any = None) -> Style:
     image = taken.image if row_image is None else row_image
     said = view.read_labels(image)
-    words = ", ".join(f"{target.name} {said_label(label)}" for target, label in zip(view.targets, said, strict=True))
+    words = ", ".join(f"{view.named(j)} {said_label(label)}".strip() for j, label in enumerate(said))
     proba = _confidence(view, image)
     done = f" It was {taken.done}." if taken.done else ""
     z = view.encode(image)

@@ -118,7 +118,7 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
     @render.ui
     def asked() -> Any:
         encoding.result()  # a row can be shown once the rows have places
-        controls = [_label_control(j, target) for j, target in enumerate(view.targets)]
+        controls = [_label_control(j, target, view.named(j)) for j, target in enumerate(view.targets)]
         if opened.n_rows:
             controls.append(ui.input_numeric("row", "Show row", value=1, min=1, max=opened.n_rows, width="8rem"))
         return ui.div(*controls, class_="controls")
@@ -134,13 +134,13 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
         with reactive.isolate():
             at = position()
         names = found.axes.names
-        titles = (names[chosen()[0]], names[chosen()[1]] if len(chosen()) > 1 else "")
+        titles = (names[chosen()[0]], names[chosen()[1]] if len(chosen()) > 1 else "(spread at random)")
         reach = None if len(found.rows) else ((-_REACH, _REACH),) * 2
         return MapFigure(
-            found.axes.positions(found.z, chosen()),
+            _spread(found.axes.positions(found.z, chosen()), len(chosen())),
             found.rows,
             groups=_first_labels(opened, found.rows),
-            legend=view.targets[0].name if view.targets else "label",
+            legend=(view.named(0) if view.targets else "") or "label",
             axes=titles,
             limits=reach,
             cursor=at,
@@ -236,12 +236,13 @@ def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened)
         ]
 
 
-def _label_control(j: int, target: Any) -> ui.Tag:
+def _label_control(j: int, target: Any, name: str) -> ui.Tag:
+    text = f"Shown as {name}".rstrip()
     if target.is_continuous:
         value = round(float(target.loc), 3)
-        return ui.input_numeric(f"label{j}", f"Shown as {target.name}", value=value, width="10rem")
+        return ui.input_numeric(f"label{j}", text, value=value, width="10rem")
     names = [said_label(value) for value in target.classes]
-    return ui.input_select(f"label{j}", f"Shown as {target.name}", names, width="10rem")
+    return ui.input_select(f"label{j}", text, names, width="10rem")
 
 
 def _label_of(target: Any, said: Any) -> Any:
@@ -273,6 +274,13 @@ def _sliders(found: Encoded, n_latent: int) -> ui.TagList:
         ui.tags.summary(f"{n_latent - _FIRST} more, in which the rows vary less"), bank("more", order[_FIRST:])
     )
     return ui.TagList(bank("bank", order[:_FIRST]), rest)
+
+
+def _spread(points: Floats, n_axes: int) -> Floats:
+    """Points on one axis, spread along the other, where they would hide each other."""
+    if n_axes > 1:
+        return points
+    return np.column_stack([points[:, 0], np.random.default_rng(0).uniform(-1, 1, len(points))])
 
 
 def _first_labels(opened: Opened, rows: NDArray[np.intp]) -> Any:

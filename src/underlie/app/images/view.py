@@ -62,6 +62,10 @@ class ImageView:
         """What the model reads in an image (1, *shape): one label for each column."""
         return list(np.atleast_1d(self.model.predict(image)[0]))
 
+    def named(self, j: int) -> str:
+        """The name of a column of labels, where it says something: the only column of an array has none."""
+        return "" if len(self.targets) == 1 and self.targets[j].name == "y" else str(self.targets[j].name)
+
     # ---- there and back ----
     def encode(self, rows: NDArray[Any], labels: Any = None) -> Floats:
         """Places (n, M) of images; with a semi-supervised model, of their styles given what they show."""
@@ -115,4 +119,4 @@ class ImageView:
 
 def said_label(value: Any) -> str:
     """A label as text; whole floats without their point."""
-    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
