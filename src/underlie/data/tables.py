@@ -218,6 +218,8 @@ def label_or_number(name: str, dtype: str, values: NDArray[np.object_]) -> RawCo
         raise TypeError(f"column {name!r} of X holds dates: {_DATE_REMEDY}")
     if found in ("mixed-integer", "mixed"):
         _refuse_mixture(name, values, missing)
+    if found == "decimal":
+        raise TypeError(f'column {name!r} of X holds decimals: convert them, X["{name}"].astype(float).')
     row = int(np.argmin(missing))
     raise TypeError(
         f"column {name!r} of X, row {row}, holds a {type(values[row]).__name__}: give numbers, booleans or text."
