@@ -12,7 +12,7 @@ import pytest
 import underlie as ul
 from underlie.report import Document
 
-COMMANDS = ("demo", "fit", "compare", "sample", "impute", "score", "schema", "survival")
+COMMANDS = ("demo", "fit", "compare", "sample", "impute", "score", "schema", "report", "survival")
 
 
 def refused(done, message):

@@ -128,7 +128,7 @@ def make_study(
     whole: pd.DataFrame, name: str, question: Question, *, kinds: Sequence[str] = (), drop: Sequence[str] = ()
 ) -> Study:
     """The same of a table in memory."""
-    event_column, event_value = _event_column(whole, question.event, name)
+    event_column, event_value = split_event(whole, question.event, name)
     roles = {"--time": question.time, "--event": event_column, "--id": question.identifier}
     for option, column in [*roles.items(), *(("--treatment", t) for t in question.treatments)]:
         if column is not None and column not in whole.columns:
@@ -142,7 +142,7 @@ def make_study(
             raise BadInput(f"--drop {column}: this column is asked for by another option")
     if not 0 <= question.min_gain < 1:
         raise BadInput(f"--min-gain {question.min_gain:g}: write a probability, such as 0.07 for 7 points")
-    y = _outcome(whole, question.time, event_column, event_value)
+    y = outcome_of(whole, question.time, event_column, event_value)
     X = whole.drop(columns=[*(c for c in roles.values() if c is not None), *drop])
     stated: dict[str | int, Any] = dict(parse_kinds(kinds) or {})
     X, options, received = _treatments(X, tuple(question.treatments), stated, question.control)
@@ -171,7 +171,7 @@ def make_study(
     )
 
 
-def _event_column(whole: pd.DataFrame, said: str, name: str) -> tuple[str, str | None]:
+def split_event(whole: pd.DataFrame, said: str, name: str) -> tuple[str, str | None]:
     """Column of the event, and the value that marks it where one was given."""
     column, equals, value = said.rpartition("=")
     if said in whole.columns or not equals:
@@ -181,7 +181,8 @@ def _event_column(whole: pd.DataFrame, said: str, name: str) -> tuple[str, str |
     return column, value
 
 
-def _outcome(whole: pd.DataFrame, time: str, event: str, value: str | None) -> Any:
+def outcome_of(whole: pd.DataFrame, time: str, event: str, value: str | None) -> Any:
+    """Times and events from their columns; ``value`` marks the event where the column is not 0 and 1."""
     from underlie import Surv
 
     seen: Any = whole[event]

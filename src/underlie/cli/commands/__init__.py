@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from underlie import __version__
-from underlie.cli.commands import demo, digitise, fitting, reproduce, showing, support, survival, using
+from underlie.cli.commands import demo, digitise, fitting, reporting, reproduce, showing, support, survival, using
 from underlie.cli.errors import with_exit_codes
 from underlie.cli.processes import alone_but_for_fit
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for topic in (demo, fitting, survival, using, showing, digitise, support):
+for topic in (demo, fitting, survival, using, reporting, showing, digitise, support):
     app.add_typer(topic.commands)
 app.add_typer(reproduce.commands, name="reproduce")
 

@@ -1,0 +1,70 @@
+"""``underlie report``: what a saved model makes of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from underlie.cli.commands.options import ArrayName, Drop, ModelIn, Quiet, Seed, TableIn, examples, typed
+from underlie.cli.completion import columns
+from underlie.cli.errors import with_exit_codes
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog=examples(
+        "underlie report fit new_patients.csv --drop id --held-out",
+        "underlie report fit new_patients.csv --held-out --out report.html --out tables.tex",
+        "underlie report advice new.csv --time days --event died --horizon 1461 --held-out --out report.html",
+    )
+)
+@with_exit_codes
+def report(
+    model: ModelIn,
+    table: TableIn,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="html, md, tex, json or txt by its suffix; repeatable. Else printed."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="COLUMN",
+            help="Labels to judge predictions on (of npz files: an array); repeatable.",
+            autocompletion=columns,
+        ),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", "-t", metavar="COLUMN", help="Time to the event.", autocompletion=columns)
+    ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            "--event", "-e", metavar="COLUMN[=VALUE]", help="1 where the event was seen.", autocompletion=columns
+        ),
+    ] = None,
+    horizon: Annotated[
+        float | None, typer.Option("--horizon", metavar="TIME", help="Time asked about, in the unit of --time.")
+    ] = None,
+    randomised: Annotated[bool, typer.Option("--randomised", help="Treatment was drawn by lot.")] = False,
+    held_out: Annotated[
+        bool | None,
+        typer.Option("--held-out/--fitted", help="Whether the model has not seen these rows; else it is looked for."),
+    ] = None,
+    max_rows: Annotated[int, typer.Option("--max-rows", min=1, help="Of more rows so many are judged.")] = 5000,
+    drop: Drop = None,
+    array: ArrayName = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Report on a fitted model and a table: how well it describes and predicts the rows, and what to beware of."""
+    from underlie.cli.report import Asked, report_on
+
+    asked = Asked(label or (), time, event, horizon, randomised, held_out, max_rows, seed)
+    report_on(model, table, out or (), asked, drop=drop or (), array=array, quiet=quiet, command=typed())

@@ -1,0 +1,167 @@
+"""A report of a saved model on the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
+
+import numpy as np
+import pandas as pd
+import typer
+
+from underlie.cli.errors import BadInput
+from underlie.cli.survival_input import outcome_of, split_event
+from underlie.cli.tables import Table, read_table
+from underlie.cli.use import open_model
+from underlie.report.numbers import format_number
+
+if TYPE_CHECKING:
+    from underlie.report import Report
+
+#: what a file is, by its suffix
+_WRITERS: Final[dict[str, Callable[[Report, Path], object]]] = {
+    ".html": lambda report, file: report.to_html(file),
+    ".md": lambda report, file: report.to_markdown(file),
+    ".tex": lambda report, file: report.to_latex(file),
+    ".json": lambda report, file: report.to_json(file),
+    ".txt": lambda report, file: file.write_text(report.summary() + "\n", encoding="utf-8"),
+}
+
+
+@final
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a report.
+
+    Attributes
+    ----------
+    labels : sequence of str
+        Columns of labels, or arrays of an npz file.
+    time, event : str or None
+        Columns of the outcome; the event also as COLUMN=VALUE.
+    horizon : float or None
+        In the unit of the time column.
+    randomised : bool
+    held_out : bool or None
+        Whether the model has not seen the rows; None where it is not said.
+    max_rows, seed : int
+    """
+
+    labels: Sequence[str] = ()
+    time: str | None = None
+    event: str | None = None
+    horizon: float | None = None
+    randomised: bool = False
+    held_out: bool | None = None
+    max_rows: int = 5000
+    seed: int = 0
+
+
+def report_on(
+    model: Path,
+    table: Path,
+    out: Sequence[Path],
+    asked: Asked,
+    *,
+    drop: Sequence[str] = (),
+    array: str | None = None,
+    quiet: bool = False,
+    command: str | None = None,
+) -> None:
+    """Write the report on a model and a table to files of several kinds, or print it where none is named."""
+    import matplotlib as mpl
+
+    from underlie.report import Report
+
+    for file in out:
+        _check_file(file)
+    X, y = read_rows(table, asked, drop=drop, array=array)
+    fitted = open_model(model)
+    _check_asked(fitted, asked)
+    # No window is ever shown, and a machine without a display must do.
+    mpl.use("Agg")
+    report = Report(
+        fitted,
+        X,
+        y,
+        title=f"{table.name}: {type(fitted).__name__}",
+        held_out=asked.held_out,
+        horizon=asked.horizon,
+        randomised=asked.randomised,
+        max_rows=asked.max_rows,
+        command=command,
+        random_state=asked.seed,
+    )
+    for file in out:
+        _WRITERS[file.suffix.lower()](report, file)
+        if not quiet:
+            typer.echo(f"report  {file}")
+    if not out:
+        typer.echo(report.summary())
+    elif not quiet:
+        for alert in report.alerts:
+            typer.echo(str(alert), err=True)
+
+
+def read_rows(file: Path, asked: Asked, *, drop: Sequence[str] = (), array: str | None = None) -> tuple[Table, Any]:
+    """The rows that a model sees, and their labels or outcome; None where neither was named."""
+    whole = read_table(file, array=array, drop=drop)
+    if asked.labels and asked.time is not None:
+        raise BadInput(f"--label {asked.labels[0]}: give labels, or --time and --event, and not both")
+    if (asked.time is None) != (asked.event is None):
+        raise BadInput("--time and --event belong together: give both, or neither")
+    if not isinstance(whole, pd.DataFrame):
+        return whole, _label_arrays(file, asked)
+    if asked.time is not None and asked.event is not None:
+        column, value = split_event(whole, asked.event, file.name)
+        _require_columns(whole, {"--time": [asked.time], "--event": [column]}, file.name)
+        return whole.drop(columns=[asked.time, column]), outcome_of(whole, asked.time, column, value)
+    _require_columns(whole, {"--label": asked.labels}, file.name)
+    names = list(asked.labels)
+    y = None if not names else whole[names[0]] if len(names) == 1 else whole[names]
+    return whole.drop(columns=names), y
+
+
+def _label_arrays(file: Path, asked: Asked) -> Any:
+    """Labels of rows that are an array: other arrays of the same npz file."""
+    if asked.time is not None:
+        raise BadInput(f"--time {asked.time}: {file.name} is an array, whose columns have no names")
+    if not asked.labels:
+        return None
+    if file.suffix.lower() != ".npz":
+        raise BadInput(f"--label {asked.labels[0]}: {file.name} is one array; put rows and labels into an npz file")
+    columns = []
+    with np.load(file, allow_pickle=False) as loaded:
+        for name in asked.labels:
+            if name not in loaded.files:
+                raise BadInput(f"--label {name}: {file.name} has no such array; it has {', '.join(loaded.files)}")
+            columns.append(np.asarray(loaded[name]).ravel())
+    return columns[0] if len(columns) == 1 else np.column_stack(columns)
+
+
+def _require_columns(whole: pd.DataFrame, named: dict[str, Sequence[str]], name: str) -> None:
+    for option, columns in named.items():
+        for column in columns:
+            if column not in whole.columns:
+                raise BadInput(f"{option} {column}: {name} has no such column; use underlie schema to see them")
+
+
+def _check_asked(model: Any, asked: Asked) -> None:
+    """Refuse what the model has no use for, rather than leave it out in silence."""
+    survival, labels = hasattr(model, "predict_survival_function"), hasattr(model, "classes_")
+    if asked.time is not None and not survival:
+        raise BadInput(f"--time {asked.time}: a {type(model).__name__} predicts no event times; leave it out")
+    if asked.labels and not labels:
+        raise BadInput(f"--label {asked.labels[0]}: a {type(model).__name__} predicts no labels; --drop this column")
+    if not survival and (asked.horizon is not None or asked.randomised):
+        option = "--randomised" if asked.horizon is None else f"--horizon {format_number(asked.horizon)}"
+        raise BadInput(f"{option}: a {type(model).__name__} predicts no event times; leave it out")
+
+
+def _check_file(file: Path) -> None:
+    if file.suffix.lower() not in _WRITERS:
+        raise BadInput(f"--out {file}: unknown kind of report; use one of {', '.join(_WRITERS)}")
+    if not file.parent.is_dir():
+        raise BadInput(f"--out {file}: the folder {file.parent} does not exist; make it first")
