@@ -143,7 +143,7 @@ def test_quantiles_are_read_off_the_curve(none: tuple[Any, pd.DataFrame]) -> Non
         assert curve.quantile(p) == pytest.approx(own, abs=asker.times[1])
     flat = Curve("", curve.times, *(np.full_like(curve.times, 0.9),) * 3)
     assert flat.quantile(0.5) == float("inf")
-    assert words.quantile_text(flat, 0.5, TimeUnit()) == f"later than {TimeUnit().text(float(curve.times[-1]))}"
+    assert words.quantile_text(flat, 0.5, TimeUnit()) == f"> {TimeUnit().text(float(curve.times[-1]))}"
 
 
 def test_one_replicate_gives_gains_without_intervals_and_no_advice() -> None:
@@ -187,6 +187,20 @@ def test_what_was_asked_at_fit_is_asked_first_and_nonsense_beside_the_model_is_n
     odd = start_of(opened(model, horizon=-1, time_unit="eons", control="nobody", min_gain="many"), arms)
     assert odd.horizon == pytest.approx(float(np.median(model.event_times_)))
     assert (odd.unit.own, odd.control, odd.min_gain, odd.randomised) == ("", "new", 0.07, False)
+
+
+def test_how_the_rule_did_is_read_from_the_report_beside_the_model(one: tuple[Any, Any], tmp_path: Path) -> None:
+    model, _ = one
+    here = replace(opened(model, horizon=1.5), path=tmp_path / "model.safetensors")
+    assert start_of(here, arms_of(model)).standing == ""
+    report = tmp_path / "report.json"
+    for text in ("", "[]", '{"facts": {"decisions": null}}'):
+        report.write_text(text, encoding="utf-8")
+        assert start_of(here, arms_of(model)).standing == ""
+    report.write_text('{"facts": {"decisions": {"rule_less_best_fixed": {"standing": "undecided"}}}}', encoding="utf-8")
+    start = start_of(here, arms_of(model))
+    assert "do not support choosing treatment patient by patient" in words.judged(start.standing, 1.5, start.unit)
+    assert words.judged("", 1.5, start.unit) == ""
 
 
 # ------------------------------------------------------------------------------------------------------- what is said
@@ -272,11 +286,12 @@ def test_several_patients_have_colours_and_treatments_have_dashes(one: tuple[Any
 def test_the_page_to_keep_holds_everything_and_nothing_of_another_place(one: tuple[Any, pd.DataFrame]) -> None:
     asker, found, asked = asked_of(one, 0.07)
     fields = fields_of(asker.model.schema_)
-    page = render_html(document_of(opened(asker.model), asker, fields, found, asked, (found,), randomised=False))
+    limits = words.limits(asker, randomised=False)
+    page = render_html(document_of(opened(asker.model), asker, fields, found, asked, (found,), limits))
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    for sentence in words.limits(asker, randomised=False):
+    for sentence in limits:
         assert sentence.replace("'", "&#39;") in page
     for field in fields:
         assert field.text_of(found.entry.values[field.name]).replace("<b>", "&lt;b&gt;") in page

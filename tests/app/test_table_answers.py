@@ -143,6 +143,13 @@ def test_guesses_of_a_vae_follow_what_is_known(vae: Any) -> None:
     assert at[190.0]["a b"].number.median == pytest.approx(best["a b"], abs=2.0)
 
 
+def test_a_row_unlike_the_data_is_said_not_to_be_dependable(vae: Any, ppca: Any) -> None:
+    nothing = nothing_known(vae.schema_.columns)
+    assert guess(vae, nothing).dependable
+    assert not guess(vae, nothing | {"Größe (cm)": 400.0, "a b": 1.0}).dependable
+    assert guess(ppca, {"Größe (cm)": 400.0, "a b": 1.0, "a  b": None}).dependable  # exact
+
+
 def test_draws_of_whole_numbers_are_whole(vae: Any) -> None:
     number = guess(vae, nothing_known(vae.schema_.columns)).by_column["a  b"].number
     for value in (number.low, number.quarter, number.median, number.three_quarters, number.high):

@@ -53,7 +53,8 @@ def address(model: Any, served: Callable[[Path], str], tmp_path_factory: pytest.
     model.save(folder / "people.safetensors")
     table().assign(clinic=np.where(np.arange(120) % 2, "north", "south")).to_csv(folder / "people.csv", index=False)
     numbers = np.random.default_rng(0).normal(size=(80, 5)) @ np.diag([3.0, 2.0, 1.0, 1.0, 1.0])
-    ul.ProbabilisticPCA(3, solver="eigh").fit(pd.DataFrame(numbers, columns=list("abcde"))).save(folder / "alone.safetensors")
+    alone = ul.ProbabilisticPCA(3).fit(pd.DataFrame(numbers, columns=list("abcde")))
+    alone.save(folder / "alone.safetensors")
     return served(folder)
 
 

@@ -25,15 +25,14 @@ def document_of(
     found: Answer,
     asked: Asked,
     others: Sequence[Answer],
-    *,
-    randomised: bool,
+    limits: Sequence[str],
 ) -> Document:
     """What the screen shows of a patient, and of those it is compared with."""
     sections = [
         Section("Predicted survival", (_figure(asker, found, asked), *_outlooks(asker, found, asked))),
         Section("The patient", (_patient(fields, found),)),
         *([_comparison(asker, others, asked)] if others else []),
-        Section("Limits", words.limits(asker, randomised=randomised)),
+        Section("Limits", tuple(limits)),
         Section("How this was made", (_made(opened),)),
     ]
     return Document(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
@@ -56,6 +58,9 @@ class Start:
     min_gain : float
     randomised : bool
         Whether treatment is known to have been assigned by lot.
+    standing : str
+        "better", "worse", "undecided" or "same": the rule against the best fixed policy on patients held out, as the
+        report beside the model has it; empty where there is none.
     """
 
     horizon: float
@@ -63,6 +68,7 @@ class Start:
     control: str
     min_gain: float
     randomised: bool
+    standing: str = ""
 
 
 def arms_of(model: Any) -> tuple[Arm, ...]:
@@ -103,12 +109,22 @@ def start_of(opened: Opened, arms: Sequence[Arm]) -> Start:
         control=control if control in names else (names[0] if names else ""),
         min_gain=float(gain) if isinstance(gain, (int, float)) and 0 <= gain < 1 else _MIN_GAIN,
         randomised=asked.get("randomised") is True,
+        standing=_standing(opened.path.parent / "report.json") if asked else "",
     )
 
 
 def unit_named(name: Any, longest: float) -> TimeUnit:
     """The unit of that name; times without a unit where there is none such."""
     return TimeUnit.of(name if name in DAYS else None, longest)
+
+
+def _standing(report: Path) -> str:
+    """What the report beside a model says of its advice."""
+    try:
+        facts = json.loads(report.read_text(encoding="utf-8"))["facts"]
+        return str(facts["decisions"]["rule_less_best_fixed"]["standing"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def _said(option: Any) -> str:

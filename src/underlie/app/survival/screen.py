@@ -99,8 +99,12 @@ def _ui(room: _Room) -> Tag:
         ui.div(
             ui.h2("Patients beside each other"),
             ui.div(
-                ui.output_ui("comparison"),
-                ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
+                ui.div(ui.output_ui("comparison"), class_="block"),
+                ui.div(
+                    ui.output_ui("compared_legend"),
+                    ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
+                    class_="block",
+                ),
                 class_="columns-2",
             ),
             class_="block wide",
@@ -236,7 +240,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
 
     @render.ui
     def limits() -> Tag:
-        sentences = words.limits(asker(), randomised=room.start.randomised)
+        sentences = _limits(room, asker())
         return ui.tags.ul(*(ui.tags.li(sentence) for sentence in sentences), class_="limits")
 
     # ---- patients of the data ----
@@ -290,10 +294,11 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     def comparison() -> TagChild:
         if not compared():
             return ui.p("None yet. Enter a patient, then “Add to the comparison”, and enter another.", class_="hint")
-        return ui.TagList(
-            comparison_table(asker(), others(), asked(), session.ns("remove")),
-            legend_of(_compared_lines(asker(), others())),
-        )
+        return comparison_table(asker(), others(), asked(), session.ns("remove"))
+
+    @render.ui
+    def compared_legend() -> TagChild:
+        return legend_of(_compared_lines(asker(), others())) if compared() else None
 
     @render.ui
     def compared_curves() -> TagChild:
@@ -314,7 +319,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     # ---- to keep ----
     def whole_page() -> str:
         return render_html(
-            document_of(opened, asker(), room.fields, found(), asked(), others(), randomised=room.start.randomised)
+            document_of(opened, asker(), room.fields, found(), asked(), others(), _limits(room, asker()))
         )
 
     @render.download_button(filename=lambda: f"{_file_name(input.name())}.html", media_type="text/html")
@@ -326,6 +331,12 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     @guarded
     async def _print() -> None:
         await session.send_custom_message("underlie-print", {"html": whole_page()})
+
+
+def _limits(room: _Room, asker: Asker) -> tuple[str, ...]:
+    """What the numbers cannot tell, and how the rule did where that is known."""
+    said = words.judged(room.start.standing, room.start.horizon, room.start.unit)
+    return (*([said] if said else []), *words.limits(asker, randomised=room.start.randomised))
 
 
 def _lines(asker: Asker, found: Answer) -> list[Any]:

@@ -46,6 +46,25 @@ def percent(share: Interval | float, *, intervals: bool = True) -> str:
     return format_column(Column("", "number", decimals=1), [100 * value])[0]
 
 
+def judged(standing: str, horizon: float, unit: TimeUnit) -> str:
+    """How the rule did on patients that the models had not seen, when it was judged; empty where it was not."""
+    at = unit.text(horizon)
+    match standing:
+        case "better":
+            return f"On patients held out, following this rule at {at} was better than giving everybody the same."
+        case "worse":
+            return f"On patients held out, following this rule at {at} was worse than giving everybody the same."
+        case "undecided":
+            return (
+                f"On patients held out, following this rule at {at} was not shown to be better than giving everybody "
+                "the same: these data do not support choosing treatment patient by patient."
+            )
+        case "same":
+            return f"The rule gave every patient of the data the same treatment at {at}: it does not individualise."
+        case _:
+            return ""
+
+
 def limits(asker: Asker, *, randomised: bool) -> tuple[str, ...]:
     """What the numbers on the page cannot show."""
     if not asker.arms:
@@ -75,7 +94,7 @@ def remarks(entry: Entry) -> tuple[str, ...]:
 def quantile_text(curve: Curve, p: float, unit: TimeUnit) -> str:
     """The time by which a share p has had the event, or that it is later than the data reach."""
     time, end = curve.quantile(p), float(curve.times[-1])
-    return unit.text(time) if time <= end else f"later than {unit.text(end)}"
+    return unit.text(time) if time <= end else f"> {unit.text(end)}"
 
 
 def advice_title(advice: Advice, asker: Asker) -> str:

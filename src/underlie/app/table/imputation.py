@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 import numpy as np
+import torch
 
 from underlie.app.form.entry import row_of
 from underlie.app.table.cells import Cells, Floats, cells_of_encoded
+from underlie.data import Encoded
 from underlie.data.columns import Column
 from underlie.engine import few_threads
-from underlie.warnings import ImportanceSamplingWarning, UnderlieWarning
+from underlie.graph import Weighted, query
 
 N_DRAWS: Final = 1000
-#: draws from the encoder's guess, weighted by how well they explain what is filled
+#: draws of the latent variables, weighted by how well they explain what is filled
 _N_IMPORTANCE: Final = 1024
+#: a row whose Pareto shape is above this is not estimated dependably (Vehtari et al., 2024)
+_POOR_PARETO_K: Final = 0.7
 _QUANTILES: Final = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 
@@ -73,27 +77,47 @@ def guess(model: Any, values: Mapping[str, Any], n_draws: int = N_DRAWS, seed: i
     seed : int
     """
     row = row_of(model.encoder_, [values])
-    with warnings.catch_warnings(record=True) as caught, few_threads(0.0):
-        warnings.simplefilter("ignore", UnderlieWarning)
-        warnings.simplefilter("always", ImportanceSamplingWarning)
-        drawn = cells_of_encoded(model.encoder_, conditional_draws(model, row, n_draws, seed))
-    poor = any(issubclass(one.category, ImportanceSamplingWarning) for one in caught)
+    with few_threads(0.0):
+        encoded, dependable = conditional_draws(model, row, n_draws, seed)
+    drawn = cells_of_encoded(model.encoder_, encoded)
     empty = [column for column in model.schema_ if values[column.name] is None]
-    return Guesses({column.name: _summary(column, drawn) for column in empty}, not poor)
+    return Guesses({column.name: _summary(column, drawn) for column in empty}, dependable)
 
 
-def conditional_draws(model: Any, row: Any, n: int, seed: int) -> Floats:
-    """n draws of all cells of one row given those observed, encoded: (n, columns).
+def conditional_draws(model: Any, row: Any, n: int, seed: int) -> tuple[Floats, bool]:
+    """n draws of all cells of one row given those observed, encoded, (n, columns); and whether they can be trusted.
 
     What ``model.impute(row, n_draws=n)`` draws, without making n tables of them.
     """
     encoder = model.encoder_
-    if hasattr(model, "_gaussian"):
+    if hasattr(model, "_gaussian"):  # exact
         drawn = model._gaussian.impute_draws(encoder.numeric(row), n, np.random.default_rng(seed))
-        nearest: Floats = encoder.encoded_from_numeric(drawn[:, 0])
-        return nearest
-    draws: Floats = model._conditioner.draws(encoder.encode(row), n, _N_IMPORTANCE, seed)[:, 0]
-    return draws
+        return encoder.encoded_from_numeric(drawn[:, 0]), True
+    conditioner = model._conditioner
+    generator = torch.Generator(conditioner.device).manual_seed(seed)
+    weighted = _best_weighted(conditioner, encoder.encode(row), seed, generator)
+    factor = conditioner.model.generative["x"]
+    raw = factor.raw(weighted.resample(n, generator))
+    drawn = factor.head.sample(raw, generator)[0, :, 0].double().cpu().numpy()
+    return drawn, not bool(weighted.pareto_k().max() > _POOR_PARETO_K)
+
+
+def _best_weighted(conditioner: Any, row: Encoded, seed: int, generator: torch.Generator) -> Weighted:
+    """Draws of the latent variables given a row, from the encoder's guess or from the prior: what leaves more of them.
+
+    A form begins with every field empty, and encoders have seldom seen such rows: there the prior is the better guess,
+    and with nothing filled in the exact one.
+    """
+    chunk = next(conditioner.chunks(row, _N_IMPORTANCE))
+    ask = partial(
+        query,
+        conditioner.model,
+        chunk.batch,
+        n_draws=_N_IMPORTANCE,
+        noise=conditioner.noise(_N_IMPORTANCE, seed),
+        generator=generator,
+    )
+    return max((ask(proposal="guide"), ask(proposal="prior")), key=lambda found: float(found.ess().min()))
 
 
 def _summary(column: Column, drawn: Cells) -> Guess:
