@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -30,10 +30,16 @@ def show_models(folder: Path, *, host: str, port: int | None, browser: bool) -> 
     _serve(found, host, port, browser)
 
 
+def _read(path: Path, **options: Any) -> Any:
+    """The table in a file. Imported when the first is read: pandas takes longer than the page."""
+    from underlie.cli.tables import read_table
+
+    return read_table(path, **options)
+
+
 def _serve(found: tuple[Found, ...], host: str, port: int | None, browser: bool) -> None:
     from underlie.app.opened import Shelf
     from underlie.app.server import CannotServe, is_local, serve
-    from underlie.cli.tables import read_table
 
     def say(address: str) -> None:
         typer.echo(f"{address}\n{len(found)} model{'s' * (len(found) != 1)}; Ctrl-C stops")
@@ -42,7 +48,7 @@ def _serve(found: tuple[Found, ...], host: str, port: int | None, browser: bool)
         typer.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
         typer.echo(f"with --host {host} everyone who reaches this machine can see models and data", err=True)
     try:
-        serve(Shelf(found, read_table), host=host, port=port, browser=browser, say=say)
+        serve(Shelf(found, _read), host=host, port=port, browser=browser, say=say)
     except CannotServe as error:
         raise BadInput(str(error)) from error
     typer.echo("stopped")
