@@ -13,10 +13,10 @@ import pytest
 
 import underlie as ul
 from underlie.check.decisions import PolicyValue
-from underlie.cli.survival_advice import judge, verdict_text
-from underlie.cli.survival_findings import Decisions
 from underlie.cli.survival_input import Question, make_study
 from underlie.report import Document, Table
+from underlie.report.study.advice import judge, verdict_text
+from underlie.report.study.findings import Decisions
 
 FAST = ("--splits", 1, "--folds", 2, "--replicates", 2, "--max-epochs", 2, "--quiet")
 

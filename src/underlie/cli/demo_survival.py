@@ -9,12 +9,14 @@ import numpy as np
 
 import underlie as ul
 from underlie.cli.demo_part import Kept, Part, Say
-from underlie.cli.survival import note_of, survival_facts
-from underlie.cli.survival_advice import effect_section, judge, recommendation_section
-from underlie.cli.survival_findings import COX, MODEL, Effort, Findings, investigate, suitable_threads
-from underlie.cli.survival_input import Question, Study, make_study
-from underlie.cli.survival_sections import patient_section, points, prediction_section, said
+from underlie.cli.survival import note_of
+from underlie.cli.survival_input import Question, make_study
 from underlie.report import Section, Table
+from underlie.report.study.advice import effect_section, judge, recommendation_section
+from underlie.report.study.findings import COX, MODEL, Effort, Findings, investigate, suitable_threads
+from underlie.report.study.page import survival_facts
+from underlie.report.study.sections import patient_section, points, prediction_section, said
+from underlie.report.study.study import Study
 
 _SPLITS, _FOLDS = 3, 3
 _NAME = "Hormone therapy"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, final
@@ -14,6 +14,7 @@ import pandas as pd
 from underlie.cli.errors import BadInput
 from underlie.cli.survival_time import horizon_option, unit_option
 from underlie.cli.tables import parse_kinds, read_table
+from underlie.report.study.study import Study
 from underlie.report.time_unit import TimeUnit
 
 #: more treatments than these are no choice that can be laid before a patient
@@ -52,60 +53,6 @@ class Question:
     time_unit: str | None = None
     identifier: str | None = None
     randomised: bool = False
-
-
-@final
-@dataclass(frozen=True)
-class Study:
-    """A survival study that can be fitted.
-
-    Attributes
-    ----------
-    name : str
-        Of the table.
-    X : DataFrame (n, columns)
-        Covariates and treatments.
-    y : structured array (n,)
-    patients : list of n str
-        How they are called.
-    event : str
-        What the event is, in words of the table.
-    treatments : tuple of str
-    options : tuple of str
-        Names of the treatments that can be compared, control first.
-    received : list of n str
-        Name of the treatment of each row; empty without treatments.
-    horizon : float
-        In the unit of y.
-    """
-
-    name: str
-    X: pd.DataFrame
-    y: Any
-    patients: list[str]
-    event: str
-    treatments: tuple[str, ...]
-    options: tuple[str, ...]
-    received: list[str]
-    horizon: float
-    unit: TimeUnit
-    min_gain: float
-    randomised: bool
-    kinds: dict[str | int, Any] = field(default_factory=dict)
-
-    @property
-    def at(self) -> str:
-        """The horizon in words."""
-        return self.unit.text(self.horizon)
-
-    @property
-    def control(self) -> str:
-        """Name of the control."""
-        return self.options[0]
-
-    def label(self, option: str) -> str:
-        """A treatment as it reads outside of a table: "horTh = yes"; combinations say their columns themselves."""
-        return f"{self.treatments[0]} = {option}" if len(self.treatments) == 1 else option
 
 
 def read_study(

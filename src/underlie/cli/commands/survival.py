@@ -82,8 +82,8 @@ def survival(
 ) -> None:
     """Predict survival, judge it against Cox and Kaplan-Meier, and recommend treatments where there are any."""
     from underlie.cli.survival import analyse_table
-    from underlie.cli.survival_findings import Effort
     from underlie.cli.survival_input import Question
+    from underlie.report.study.findings import Effort
 
     question = Question(
         time, event, treatment or (), horizon, control, min_gain, time_unit, identifier, randomised=randomised

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from underlie.cli.survival_findings import COX, KAPLAN_MEIER, MODEL, Findings
-from underlie.cli.survival_input import Study
 from underlie.report.document import Cell, Column, Figure, Interval, Section, Table, table
 from underlie.report.images import picture
 from underlie.report.numbers import format_column, format_number
+from underlie.report.study.findings import COX, KAPLAN_MEIER, MODEL, Findings
+from underlie.report.study.study import Study
 
 #: columns of the table of chosen patients
 _MOST_COVARIATES: Final = 20

@@ -11,12 +11,12 @@ import pandas as pd
 
 from underlie.check.decisions.product_limit import survival_at
 from underlie.check.survival.outcomes import Outcome
-from underlie.cli.survival_findings import MOST_COMPARED, Decisions, Findings
-from underlie.cli.survival_input import Study
-from underlie.cli.survival_sections import drawing, grid, points, said, shown_treatments
 from underlie.estimators.survival_effects import MIN_PROPENSITY
 from underlie.report.document import Cell, Column, Figure, Interval, Section, Table, table
 from underlie.report.images import picture
+from underlie.report.study.findings import MOST_COMPARED, Decisions, Findings
+from underlie.report.study.sections import drawing, grid, points, said, shown_treatments
+from underlie.report.study.study import Study
 
 RECOMMENDED: Final = "recommended"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -10,10 +11,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from underlie.cli.progress import Say
-from underlie.cli.survival_input import Study
 from underlie.estimators.survival_effects import MIN_PROPENSITY, option_name, treatment_options
+from underlie.report.study.study import Study
 from underlie.warnings import DataWarning, warn
+
+#: told what is being done now
+Say = Callable[[str], None]
 
 MODEL, COX, KAPLAN_MEIER = "SurvivalVAE", "Cox", "Kaplan-Meier"
 METRICS: Final = ("integrated_brier", "brier_at_horizon", "antolini", "absolute_calibration_in_the_large")
