@@ -23,6 +23,7 @@ NOT_RUN = {
     "handwriting.md": "needs scanned sheets",
     "scale.md": "needs files larger than memory, or several processes",
     "from-r.md": "is R",
+    "ecosystem.md": "is run by tests/ecosystem, as optional libraries may be missing",
     "README.md": "is run by tests/test_package.py",
 }
 
@@ -55,7 +56,7 @@ def test_code_of_a_page_is_run_at_the_build(page: Path) -> None:
 def test_code_that_is_not_run_compiles_and_names_what_exists(page: Path) -> None:
     for block in static_blocks(page):
         compile(block, page.name, "exec")
-        for dotted in set(re.findall(r"\bul\.([a-zA-Z_.]+)", block)):
+        for dotted in set(re.findall(r"\bul\.(\w+(?:\.\w+)*)", block)):
             thing = ul
             for part in dotted.split("."):
                 thing = getattr(thing, part)
