@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from report_cases import report
 
 from underlie.report import Alert, Column, Document, Section, picture, render_html, table, write_report
 
@@ -123,3 +124,34 @@ def test_picture_is_deterministic_and_closes_its_figure(media):
 def test_picture_refuses_what_is_no_drawing():
     with pytest.raises(TypeError, match="Axes"):
         picture("plot", "t", alt="a", reading="r")
+
+
+def luminance(colour):
+    """Relative luminance of #rrggbb (WCAG 2.1)."""
+    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_text_is_dark_enough_on_every_ground(full_report):
+    style = re.search(r"<style>(.*?)</style>", render_html(full_report), re.S).group(1)
+    named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", style))
+    grounds = {"#ffffff", *re.findall(r"background: (#[0-9a-f]{6})", style)}
+    texts = {named[name] for name in re.findall(r"(?<![-\w])color: var\(--(\w+)\)", style)}
+    assert len(grounds) >= 4
+    assert len(texts) >= 3
+    for ground in grounds:
+        for text in texts:
+            light, dark = sorted((luminance(ground), luminance(text)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+@pytest.mark.parametrize("name", ["ProbabilisticPCA", "PPCAClassifier"])
+def test_pages_of_real_models_are_well_formed(name):
+    page = Page(report(name).to_html())
+    assert {"h1", "h2", "table", "th", "img"} <= {tag for tag, _ in page.tags}
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    named = {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert named <= set(ids)
+    assert {attrs["href"][1:] for attrs in page.all("a")} <= set(ids)
