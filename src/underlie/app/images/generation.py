@@ -141,8 +141,7 @@ def generation_server(input: Inputs, output: Outputs, session: Session, opened: 
     @reactive.calc
     def generated() -> Floats:
         """Images (styles, labels, *shape)."""
-        z, asked = style().z, labels()
-        return np.stack([view.decode(z, label) for label in asked], axis=1)
+        return view.decode_each(style().z, labels())
 
     @render.ui
     @explained

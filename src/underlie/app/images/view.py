@@ -80,6 +80,13 @@ class ImageView:
             images = self.model.moments(z)[0]
         return np.asarray(images, dtype=float).reshape(len(z), *self.shape)
 
+    def decode_each(self, z: Floats, labels: Sequence[Sequence[Any]]) -> Floats:
+        """Mean images (k, n, *shape) of k places (k, M), each with all of n rows of labels, by one pass."""
+        places, asked = np.repeat(z, len(labels), axis=0), [list(row) for row in labels] * len(z)
+        y = asked if len(self.targets) > 1 else [row[0] for row in asked]
+        images = np.asarray(self.model.inverse_transform(places, y), dtype=float)
+        return images.reshape(len(z), len(labels), *self.shape)
+
     def reconstruct(self, row: NDArray[Any], labels: Any = None) -> Floats:
         """An image (1, *shape) as the model sees it."""
         seen = self.model.reconstruct(row, self._usable(labels)) if self.targets else self.model.reconstruct(row)
