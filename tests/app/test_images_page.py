@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import underlie as ul
+from underlie.warnings import ConvergenceWarning
 
 pytest.importorskip("shiny", reason="the page needs the extra 'app'")
 
@@ -31,7 +33,10 @@ def digits():
 def address(digits, served, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     rows, target, writer = digits
-    ul.VAE(2, hidden=(16,), max_epochs=8, random_state=0, verbose=False).fit(rows).save(folder / "plane.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nothing is judged here by what was learned
+        plane = ul.VAE(2, hidden=(16,), max_epochs=8, random_state=0, verbose=False).fit(rows)
+    plane.save(folder / "plane.safetensors")
     np.savez(folder / "plane.npz", X=rows, y=target)
     ul.ProbabilisticPCA(12).fit(rows).save(folder / "alone.safetensors")
     both = np.column_stack([target.astype(str), writer])
