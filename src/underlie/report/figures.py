@@ -258,13 +258,17 @@ def _training_said(model: Any) -> str:
     best = getattr(model, "best_replicate_", None)
     best = int(reached.max(axis=1).argmax()) if best is None else int(best)
     kept = int(np.atleast_1d(model.best_epoch_)[best])
-    which = "" if len(valid) == 1 else f" of replicate {best + 1} of {len(valid)}"
+    which = "" if len(valid) == 1 else f" of replicate {best}, counted from 0,"
     text = f"Higher is better. The weights{which} are those of epoch {kept}, marked"
+    if hasattr(model, "predict_survival_function"):
+        text = f"Of training rows the whole objective is drawn, of held-out rows that of predictions alone. {text}"
     if np.array_equal(train, valid, equal_nan=True):
         return f"{text}; no rows were held out."
     last = int(np.flatnonzero(np.isfinite(valid[best]))[-1])
     if kept >= last:
         return f"{text}: the last one, after which held-out rows might have gained more."
+    if kept == 0:
+        return f"{text}: the start, after which held-out rows gained nothing worth the name."
     lost = float(valid[best, kept] - valid[best, last])
     if lost > 0:
         return f"{text}; by the end held-out rows had lost {format_number(lost, 2)} nats again."
