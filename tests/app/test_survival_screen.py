@@ -93,7 +93,7 @@ def page(opened: Page) -> Page:
     opened.get_by_label("Name", exact=True).fill("Patient 1")
     button(opened, "Empty all fields").click()
     expect(opened.locator(".remarks")).to_contain_text("Nothing is entered")
-    expect(opened.locator("[id$=outlooks] thead")).to_contain_text("less old")
+    expect(opened.locator("[id$=outlooks] thead")).to_contain_text("gain over arm = old")
     return opened
 
 
@@ -215,11 +215,12 @@ def test_horizon_threshold_control_and_unit_change_the_question(page: Page) -> N
     page.get_by_label("Least gain, points").fill("100")
     expect(page.locator(".advice")).to_contain_text("the control")
     page.get_by_label("Least gain, points").fill("200")
-    expect(page.get_by_text("give percentage points between 0 and 100").first).to_be_visible()
+    expect(page.get_by_text("give percentage points between 0 and 100")).to_be_visible()
+    expect(page.locator("svg.curves")).to_have_count(0)
     page.get_by_label("Least gain, points").fill("0")
     expect(page.locator(".advice")).to_contain_text("arm = new")
     page.get_by_label("Compared with").select_option(label="arm = new")
-    expect(header).to_contain_text("less new")
+    expect(header).to_contain_text("gain over arm = new")
     page.get_by_label("Times in the data are").select_option(label="not known")
     expect(header).to_contain_text("survival at time")
     expect(page.get_by_label("Horizon", exact=True).first).to_be_visible()

@@ -186,7 +186,7 @@ def test_new_rows_are_those_of_the_seed(page: Page, model: Any) -> None:
     pd.testing.assert_frame_equal(first, model.sample(25, random_state=7), check_dtype=False)
     expect(page.get_by_text("Are they like the data?")).to_be_visible()
     page.get_by_label("How many").fill("0")
-    expect(page.get_by_text("How many: give a whole number from 1 to 100,000.").first).to_be_visible()
+    expect(page.get_by_text("How many: give a whole number from 1 to 100,000.")).to_be_visible()
 
 
 def test_without_data_the_screens_work_and_say_so(open_page: Any, address: str) -> None:

@@ -142,6 +142,7 @@ def _arrays(file: Path, note: Note, read: ReadTable) -> tuple[Any, Any]:
 def _shaped(rows: Any, model: Any) -> Any:
     """Rows in the shape that the model was fitted to; flat images are folded."""
     shape = tuple(model.encoder_.row_shape)
+    shape = (model.n_features_in_,) if len(shape) == 1 else shape  # treatments are no part of what is encoded
     if rows.shape[1:] == shape:
         return rows
     if int(np.prod(rows.shape[1:])) != int(np.prod(shape)):

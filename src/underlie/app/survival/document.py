@@ -11,7 +11,7 @@ from underlie.app.opened import Opened
 from underlie.app.survival import words
 from underlie.app.survival.answer import QUANTILES, Asker
 from underlie.app.survival.drawing import Line, draw, lines_of, lines_of_many
-from underlie.app.survival.page import Answer, Asked, advised, described
+from underlie.app.survival.page import Answer, Asked, advised, described, label_of
 from underlie.report.document import Alert, Cell, Column, Document, Figure, Interval, Level, Section, Table, table
 from underlie.report.provenance import provenance
 
@@ -80,7 +80,7 @@ def _outlooks(asker: Asker, found: Answer, asked: Asked) -> tuple[Table, ...]:
     columns = (
         Column("treatment"),
         Column(f"survival at {asked.at}, %", "interval", decimals=1),
-        Column(f"less {asked.control}, points", "interval", decimals=1),
+        Column(f"gain over {label_of(asker, asked.control)}, points", "interval", decimals=1),
         Column("received by patients like this one", "percent", decimals=0),
         Column("median"),
     )

@@ -22,6 +22,8 @@ _HEIGHTS: Final = (260.0, 400.0)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 12.0, 46.0
 #: height of one name below the picture
 _ENTRY: Final = 20.0
+#: more bands than these hide each other
+MOST_BANDS: Final = 3
 #: lines are told apart by their dashes too
 #: looks of straight lines; in the picture itself, so that it can leave the page
 _RULES: Final = {
@@ -71,9 +73,10 @@ class _Frame:
 
 
 def lines_of(curves: Sequence[Curve], labels: Sequence[str], *, banded: bool = True) -> list[Line]:
-    """A line for each treatment of one patient."""
+    """A line for each treatment of one patient; with its interval, where there are few."""
     looks = zip(curves, labels, palette(len(curves)), strict=True)
-    return [Line(label, curve, colour, _dash(i), banded) for i, (curve, label, colour) in enumerate(looks)]
+    shown = banded and len(curves) <= MOST_BANDS
+    return [Line(label, curve, colour, _dash(i), shown) for i, (curve, label, colour) in enumerate(looks)]
 
 
 def lines_of_many(patients: Sequence[tuple[str, Sequence[Curve]]], labels: Sequence[str]) -> list[Line]:

@@ -51,8 +51,8 @@ def answer(asker: Asker, name: str, entry: Entry, asked: Asked) -> Answer:
     return Answer(name, entry, asker.curves(entry.values), outlooks, advice)
 
 
-def advice_box(asker: Asker, found: Answer, asked: Asked) -> Tag:
-    """The recommendation, or what is predicted where there can be none."""
+def advice_box(asker: Asker, found: Answer, asked: Asked, left_out: int) -> Tag:
+    """The recommendation, or what is predicted where there can be none; ``left_out`` treatments are not considered."""
     text: tuple[str, ...] = ()
     if not asker.arms:
         share = words.percent(found.outlooks[0].survival, intervals=asker.has_intervals)
@@ -63,6 +63,7 @@ def advice_box(asker: Asker, found: Answer, asked: Asked) -> Tag:
     return ui.div(
         ui.tags.p(ui.tags.strong(title)),
         *(ui.tags.p(sentence) for sentence in text),
+        ui.tags.p(f"Only the {len(asker.arms)} treatments chosen above are considered.") if left_out else None,
         ui.tags.p("Not medical advice: see below what these numbers cannot tell.", class_="quiet"),
         class_=f"advice advice-{found.advice.kind}",
     )
@@ -80,7 +81,7 @@ def outlook_table(asker: Asker, found: Answer, asked: Asked) -> Tag:
         header = ["", *(f"{100 * p:.0f} % have had the event by" for p in QUANTILES)]
         cells = [words.quantile_text(found.curves[0], p, asked.unit) for p in QUANTILES]
         return plain_table(header, [["this patient", *cells]], caption="When the event is to be expected")
-    header = ["treatment", f"survival at {asked.at}, %", f"less {asked.control}, points"]
+    header = ["treatment", f"survival at {asked.at}, %", f"gain over {label_of(asker, asked.control)}, points"]
     shares = any(outlook.propensity is not None for outlook in found.outlooks)
     header += ["share of like patients", "median"] if shares else ["median"]
     rows = []
@@ -114,6 +115,11 @@ def comparison_table(asker: Asker, patients: Sequence[Answer], asked: Asked, rem
 def advised(asker: Asker, patient: Answer) -> str:
     """What is recommended to a patient, in one word."""
     return {"withheld": "withheld", "impossible": "–"}.get(patient.advice.kind, patient.advice.arm)
+
+
+def label_of(asker: Asker, name: str) -> str:
+    """A treatment as a sentence names it."""
+    return next(arm.label for arm in asker.arms if arm.name == name)
 
 
 def described(found: Answer, asked: Asked) -> str:

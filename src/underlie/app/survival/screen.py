@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from htmltools import Tag, TagChild
-from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 
 from underlie.app.controls import slider_bank
 from underlie.app.form.entry import Entry, cells_of, pick, read_entry
@@ -18,7 +18,7 @@ from underlie.app.screens import Screen
 from underlie.app.survival import words
 from underlie.app.survival.answer import Asker
 from underlie.app.survival.document import document_of
-from underlie.app.survival.drawing import draw, legend_of, lines_of, lines_of_many
+from underlie.app.survival.drawing import MOST_BANDS, draw, legend_of, lines_of, lines_of_many
 from underlie.app.survival.page import (
     Answer,
     Asked,
@@ -30,7 +30,7 @@ from underlie.app.survival.page import (
     remark_list,
 )
 from underlie.app.survival.question import MOST_ARMS, Arm, Start, arms_of, start_of, unit_named
-from underlie.app.words import Hint, guarded
+from underlie.app.words import Hint, guarded, note
 from underlie.report.render import render_html
 from underlie.report.time_unit import DAYS
 
@@ -38,11 +38,9 @@ from underlie.report.time_unit import DAYS
 _MOST_PATIENTS: Final = 6
 #: where the horizon's slider begins, as a share of follow-up
 _FIRST: Final = 0.01
-_CURVE_READ: Final = (
-    "Predicted survival with its pointwise 95 % interval. Grey: no event was seen so late, and the curve is the "
-    "model's own."
-)
-_CURVES_READ: Final = _CURVE_READ.replace("survival", "survival under each treatment", 1)
+_UNSEEN: Final = "Grey: no event was seen so late, and curves are the model's own."
+_BANDS: Final = f"Bands are pointwise 95 % intervals. {_UNSEEN}"
+_NO_BANDS: Final = f"Intervals are in the table. {_UNSEEN}"
 
 
 @final
@@ -86,7 +84,7 @@ def _ui(room: _Room) -> Tag:
             ui.div(ui.output_ui("advice"), {"aria-live": "polite"}),
             ui.output_ui("legend"),
             ui.div(id=module.resolve_id("curves"), class_="shiny-html-output shiny-report-size"),
-            ui.p(_CURVES_READ if room.arms else _CURVE_READ, class_="hint"),
+            ui.output_ui("reading"),
             ui.output_ui("outlooks"),
             ui.output_ui("outcome"),
             ui.div(
@@ -173,11 +171,21 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
         )
 
     @reactive.calc
+    def problem() -> str:
+        """Why nothing can be asked; said once, in the place of the advice."""
+        if room.arms and input.gain() is not None and not 0 <= input.gain() <= 100:
+            return "Least gain: give percentage points between 0 and 100."
+        if len(room.arms) > MOST_ARMS and len({input.control(), *input.arms()}) > MOST_ARMS:
+            return f"A figure can tell {MOST_ARMS} treatments apart, the control among them: choose fewer."
+        return ""
+
+    @reactive.calc
     def shown() -> tuple[str, ...]:
         if len(room.arms) <= MOST_ARMS:
             return tuple(arm.name for arm in room.arms)
+        req(not problem())
         chosen = {input.control(), *input.arms()}
-        return tuple([arm.name for arm in room.arms if arm.name in chosen][:MOST_ARMS])
+        return tuple(arm.name for arm in room.arms if arm.name in chosen)
 
     @reactive.calc
     def asker() -> Asker:
@@ -189,8 +197,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
         moved = input.horizon() if "horizon" in input else None
         share = room.start.horizon / model.follow_up_ if moved is None else float(moved["value"]) / _end(unit)
         gain = input.gain() if room.arms else None
-        if gain is not None and not 0 <= gain <= 100:
-            raise ValueError("Least gain: give percentage points between 0 and 100.")
+        req(not problem())
         control = input.control() if room.arms else ""
         min_gain = room.start.min_gain if gain is None else gain / 100
         return Asked(min(share, 1.0) * model.follow_up_, unit, control, min_gain)
@@ -217,7 +224,9 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
     # ---- what is said ----
     @render.ui
     def advice() -> Tag:
-        return advice_box(asker(), found(), asked())
+        if problem():
+            return note(problem(), "problem")
+        return advice_box(asker(), found(), asked(), len(room.arms) - len(shown()))
 
     @render.ui
     def remarks() -> TagChild:
@@ -233,6 +242,11 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
         width = session.clientdata.output_width("curves")
         last = float(model.event_times_[-1])
         return draw(lines, asked().unit, asked().horizon, last, label=described(found(), asked()), width=width)
+
+    @render.ui
+    def reading() -> Tag:
+        banded = asker().has_intervals and len(asker().arms) <= MOST_BANDS
+        return ui.p(_BANDS if banded else _NO_BANDS if asker().has_intervals else _UNSEEN, class_="hint")
 
     @render.ui
     def outlooks() -> Tag:

@@ -110,6 +110,8 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
     @render_map
     def map() -> MapFigure:
         shown, colour = axes(), columns.get(input.colour())
+        if not shown:
+            raise Hint("The model has no latent coordinate: it found nothing but noise, so that there is no map.")
         return MapFigure(
             points=_plane(rows.means, shown),
             rows=rows.numbers,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 from htmltools import Tag
-from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 
 from underlie.app.opened import Opened
 from underlie.app.plain_table import plain_table
@@ -17,6 +17,7 @@ from underlie.app.table.cells import cells_of_rows
 from underlie.app.table.differences import differences
 from underlie.app.table.page import difference_table
 from underlie.app.table.rows import as_frame, rows_of
+from underlie.app.words import note
 
 #: more are a matter of ``underlie sample``
 _MOST: Final = 100_000
@@ -59,8 +60,14 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened) ->
     model = opened.model
 
     @reactive.calc
+    def problem() -> str:
+        """Why no rows can be drawn; said once."""
+        return _not_whole(input.n(), "How many", 1, _MOST) or _not_whole(input.seed(), "Seed", 0, 2**31 - 1)
+
+    @reactive.calc
     def asked() -> tuple[int, int]:
-        return _whole(input.n(), "How many", 1, _MOST), _whole(input.seed(), "Seed", 0, 2**31 - 1)
+        req(not problem())
+        return int(input.n()), int(input.seed())
 
     @reactive.calc
     def some() -> Any:
@@ -70,6 +77,8 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened) ->
 
     @render.ui
     def first() -> Tag:
+        if problem():
+            return note(problem(), "problem")
         shown = as_frame(opened, some()).head(_SHOWN)
         cells = [["" if pd.isna(cell) else _short(cell) for cell in row] for row in shown.itertuples(index=False)]
         n = asked()[0]
@@ -104,10 +113,11 @@ def csv_of(opened: Opened, rows: Any) -> str:
     return str(as_frame(opened, rows).to_csv(index=False))
 
 
-def _whole(value: Any, name: str, low: int, high: int) -> int:
-    if not isinstance(value, (int, float)) or value != int(value) or not low <= value <= high:
-        raise ValueError(f"{name}: give a whole number from {low:,} to {high:,}.")
-    return int(value)
+def _not_whole(value: Any, name: str, low: int, high: int) -> str:
+    """What is wrong with a number that should be whole and between two others; empty when nothing is."""
+    if isinstance(value, (int, float)) and value == int(value) and low <= value <= high:
+        return ""
+    return f"{name}: give a whole number from {low:,} to {high:,}."
 
 
 def _short(cell: Any) -> str:
