@@ -11,6 +11,8 @@ How the parts fit
 ``words.py``       errors in words: `guarded` for effects, `in_words` for outputs
 ``controls.py``    labelled controls that answer at once, and `render_pictures`
 ``latent_map.py``  the scatter of encoded rows with a cursor and a lasso; with ``www/``, its browser side
+``form/``          a form for one row of a table, from its schema, and the row that was entered
+``plain_table.py``, ``file_names.py``  tables of text; names that every system takes
 
 A kind of model is a subpackage, imported when a model of that kind is opened: ``images``, ``survival``, ``table``. Each
 has one function::

@@ -6,7 +6,9 @@
 ``drawing.py``   curves as SVG
 ``page.py``      answers as tags
 ``document.py``  the screen as a page to keep
-``screen.py``    the controls and what they change
+``room.py``      what the screen's parts share
+``layout.py``    the controls, and places for the answers
+``screen.py``    what they change
 """
 
 from __future__ import annotations

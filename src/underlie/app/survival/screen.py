@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final
 
 from htmltools import Tag, TagChild
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 
 from underlie.app.controls import slider_bank
+from underlie.app.file_names import file_name
 from underlie.app.form.entry import Entry, cells_of, pick, read_entry
-from underlie.app.form.fields import Field, fields_of
-from underlie.app.form.inputs import chosen_row, fill_form, form, hidden_part, row_controls
+from underlie.app.form.inputs import chosen_row, fill_form, hidden_part
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
 from underlie.app.survival import words
 from underlie.app.survival.answer import Asker
 from underlie.app.survival.document import document_of
 from underlie.app.survival.drawing import MOST_BANDS, draw, legend_of, lines_of, lines_of_many
+from underlie.app.survival.layout import layout
 from underlie.app.survival.page import (
     Answer,
     Asked,
@@ -29,10 +29,10 @@ from underlie.app.survival.page import (
     outlook_table,
     remark_list,
 )
-from underlie.app.survival.question import MOST_ARMS, Arm, Start, arms_of, start_of, unit_named
+from underlie.app.survival.question import MOST_ARMS, unit_named
+from underlie.app.survival.room import Room
 from underlie.app.words import Hint, guarded, note
 from underlie.report.render import render_html
-from underlie.report.time_unit import DAYS
 
 #: patients that one figure can tell apart
 _MOST_PATIENTS: Final = 6
@@ -43,121 +43,14 @@ _BANDS: Final = f"Bands are pointwise 95 % intervals. {_UNSEEN}"
 _NO_BANDS: Final = f"Intervals are in the table. {_UNSEEN}"
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Room:
-    """What the parts of the screen share; the same for all pages."""
-
-    opened: Opened
-    fields: tuple[Field, ...]
-    arms: tuple[Arm, ...]
-    start: Start
-
-    @classmethod
-    def of(cls, opened: Opened) -> _Room:
-        arms = arms_of(opened.model)
-        return cls(opened, fields_of(opened.model.schema_), arms, start_of(opened, arms))
-
-    def asker(self, shown: tuple[str, ...]) -> Asker:
-        """The model, asked about these treatments; kept, with its curves, for all pages."""
-        arms = tuple(arm for arm in self.arms if arm.name in shown)
-        return self.opened.remember(("survival", shown), lambda: Asker(self.opened.model, arms))
-
-
 def patient_screen(opened: Opened) -> Screen:
     """The screen of one patient."""
-    room = _Room.of(opened)
-    return Screen("Patient", ui=lambda id: _ui(id, room), server=lambda id: _server(id, room))
-
-
-# ------------------------------------------------------------------------------------------------------------ controls
-
-
-@module.ui
-def _ui(room: _Room) -> Tag:
-    return ui.div(
-        ui.div(*_patient_controls(room), class_="block"),
-        ui.div(
-            ui.h2("Survival"),
-            ui.div(*_question_controls(room), class_="question"),
-            ui.output_ui("horizon_slider", class_="horizon"),
-            ui.div(ui.output_ui("advice"), {"aria-live": "polite"}),
-            ui.output_ui("legend"),
-            ui.div(id=module.resolve_id("curves"), class_="shiny-html-output shiny-report-size"),
-            ui.output_ui("reading"),
-            ui.output_ui("outlooks"),
-            ui.output_ui("outcome"),
-            ui.div(
-                ui.download_button("page", "Download as HTML", class_="btn-default"),
-                ui.input_action_button("print", "Print, or save as PDF", class_="btn-default"),
-                class_="controls",
-            ),
-            class_="block",
-        ),
-        ui.div(
-            ui.h2("Patients beside each other"),
-            ui.div(
-                ui.div(ui.output_ui("comparison"), class_="block"),
-                ui.div(
-                    ui.output_ui("compared_legend"),
-                    ui.div(id=module.resolve_id("compared_curves"), class_="shiny-html-output shiny-report-size"),
-                    class_="block",
-                ),
-                class_="columns-2",
-            ),
-            class_="block wide",
-        ),
-        ui.div(ui.h2("What these numbers cannot tell"), ui.output_ui("limits"), class_="block wide"),
-        class_="columns-2",
-    )
-
-
-def _patient_controls(room: _Room) -> Iterator[TagChild]:
-    yield ui.h2("The patient")
-    yield ui.p(
-        "Any field may stay empty: it then counts as missing, and the prediction averages over what it may be. Numbers "
-        "outside the data are taken, with a warning.",
-        class_="hint",
-    )
-    yield row_controls(room.opened.n_rows)
-    yield form("patient", room.fields, label="The patient")
-    yield ui.output_ui("remarks")
-    yield ui.div(
-        ui.input_text("name", "Name", "Patient 1"),
-        ui.input_action_button("add", "Add to the comparison", class_="btn-primary"),
-        ui.input_action_button("clear", "Empty all fields", class_="btn-default"),
-        class_="controls below",
-    )
-
-
-def _question_controls(room: _Room) -> Iterator[TagChild]:
-    labels = {arm.name: arm.label for arm in room.arms}
-    if room.arms:
-        yield ui.div(
-            ui.input_select("control", "Compared with", labels, selected=room.start.control),
-            ui.input_numeric("gain", "Least gain, points", round(100 * room.start.min_gain, 3), min=0, max=100, step=1),
-            _unit_select(room),
-            class_="controls",
-        )
-    else:
-        yield ui.div(_unit_select(room), class_="controls")
-    if len(room.arms) > MOST_ARMS:
-        first = [room.start.control, *(name for name in labels if name != room.start.control)][:MOST_ARMS]
-        yield ui.input_checkbox_group(
-            "arms", f"Treatments to compare, at most {MOST_ARMS}", labels, selected=first, inline=True
-        )
-
-
-def _unit_select(room: _Room) -> Tag:
-    units = {"": "not known"} | {unit: unit for unit in DAYS}
-    return ui.input_select("unit", "Times in the data are", units, selected=room.start.unit.own)
-
-
-# -------------------------------------------------------------------------------------------------------------- server
+    room = Room.of(opened)
+    return Screen("Patient", ui=lambda id: layout(id, room), server=lambda id: _server(id, room))
 
 
 @module.server
-def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> None:
+def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> None:
     opened, model = room.opened, room.opened.model
     compared: reactive.Value[tuple[tuple[str, Entry], ...]] = reactive.value(())
     hidden: reactive.Value[dict[str, Any]] = reactive.value({})
@@ -336,7 +229,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
             document_of(opened, asker(), room.fields, found(), asked(), others(), _limits(room, asker()))
         )
 
-    @render.download_button(filename=lambda: f"{_file_name(input.name())}.html", media_type="text/html")
+    @render.download_button(filename=lambda: f"{file_name(input.name())}.html", media_type="text/html")
     def page() -> Iterator[str]:
         yield whole_page()
 
@@ -347,7 +240,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: _Room) -> No
         await session.send_custom_message("underlie-print", {"html": whole_page()})
 
 
-def _limits(room: _Room, asker: Asker) -> tuple[str, ...]:
+def _limits(room: Room, asker: Asker) -> tuple[str, ...]:
     """What the numbers cannot tell, and how the rule did where that is known."""
     said = words.judged(room.start.standing, room.start.horizon, room.start.unit)
     return (*([said] if said else []), *words.limits(asker, randomised=room.start.randomised))
@@ -373,12 +266,6 @@ def _free_name(name: str, taken: list[str]) -> str:
     return next(free for free in names if free not in taken)
 
 
-def _file_name(name: str) -> str:
-    """A name that every file system takes."""
-    kept = "".join(letter if letter.isalnum() else "-" for letter in _named(name)).strip("-")
-    return kept or "patient"
-
-
 def _label_of(opened: Opened, i: int) -> str:
     """How a row of the data is called: by its identifier, where the table has one."""
     name = opened.note.identifier if opened.note is not None else None
@@ -387,7 +274,7 @@ def _label_of(opened: Opened, i: int) -> str:
     return f"Row {i + 1}"
 
 
-def _what_happened(room: _Room, i: int, asked: Asked) -> str:
+def _what_happened(room: Room, i: int, asked: Asked) -> str:
     """Treatment and outcome of a row of the data, from which the model has learned."""
     opened = room.opened
     said = f"{_label_of(opened, i)} of the data"

@@ -10,6 +10,7 @@ import pandas as pd
 from htmltools import Tag
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 
+from underlie.app.file_names import file_name
 from underlie.app.opened import Opened
 from underlie.app.plain_table import plain_table
 from underlie.app.screens import Screen
@@ -102,7 +103,7 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened) ->
             difference_table(found, "new rows", "data"),
         )
 
-    @render.download_button(filename=lambda: f"{_file_name(opened.name)}-new-rows.csv", media_type="text/csv")
+    @render.download_button(filename=lambda: f"{file_name(opened.name)}-new-rows.csv", media_type="text/csv")
     async def file() -> AsyncIterator[str]:
         n, seed = asked()
         yield await asyncio.to_thread(lambda: csv_of(opened, model.sample(n, random_state=seed)))
@@ -122,8 +123,3 @@ def _not_whole(value: Any, name: str, low: int, high: int) -> str:
 
 def _short(cell: Any) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def _file_name(name: str) -> str:
-    """A name that every file system takes."""
-    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "model"
