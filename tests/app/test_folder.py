@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,29 @@ def test_a_model_is_opened_once_and_what_it_computed_is_kept(tmp_path, of_table)
     assert opened.recalled("answer") is None
     assert opened.remember("answer", lambda: 42) == 42
     assert opened.remember("answer", lambda: 43) == 42
+
+
+def test_what_is_there_is_given_while_something_else_is_computed(tmp_path, of_table):
+    of_table.save(tmp_path / "m.safetensors")
+    opened = Shelf(models_in(tmp_path), read_table).open("m")
+    opened.remember("quick", lambda: 1)
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        started.set()
+        return go_on.wait(30)
+
+    threads = [threading.Thread(target=opened.remember, args=("slow", slow)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert started.wait(30)
+    assert opened.remember("quick", lambda: 2) == 1  # would wait for ever if one lock held all
+    assert opened.remember("new", lambda: 3) == 3
+    assert opened.recalled("slow") is None
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert opened.recalled("slow") is True
 
 
 def test_a_bad_first_model_is_left_for_whoever_asks(tmp_path, of_table):

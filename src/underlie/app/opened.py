@@ -59,7 +59,8 @@ class Opened:
     note: Note | None = None
     missing: str = ""
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _locks: dict[Hashable, threading.RLock] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -67,8 +68,16 @@ class Opened:
         return 0 if self.rows is None else len(self.rows)
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What ``compute()`` gave the first time it was asked for under this key, on whichever page."""
+        """What ``compute()`` gave the first time it was asked for under this key, on whichever page.
+
+        Whoever asks for it while it is being computed waits; what is there is given at once, whatever else is computed.
+        """
+        if key in self._kept:
+            there: T = self._kept[key]
+            return there
         with self._lock:
+            own = self._locks.setdefault(key, threading.RLock())
+        with own:
             if key not in self._kept:
                 self._kept[key] = compute()
             found: T = self._kept[key]

@@ -24,8 +24,9 @@ _drawing = threading.Lock()
 
 
 @module.ui
-def check_ui(opened: Opened) -> ui.Tag:
+def check_ui(view: ImageView) -> ui.Tag:
     """Two questions, each answered when it is asked: they take seconds."""
+    opened = view.opened
     first = ui.div(
         ui.h2("What it generates"),
         ui.tags.p(
@@ -59,9 +60,9 @@ def _no_data(opened: Opened) -> ui.Tag:
 
 
 @module.server
-def check_server(input: Inputs, output: Outputs, session: Session, opened: Opened) -> None:
+def check_server(input: Inputs, output: Outputs, session: Session, view: ImageView) -> None:
     """Both answers are computed on threads and kept for all pages."""
-    view = ImageView(opened)
+    opened = view.opened
 
     @ui.bind_task_button(button_id="draw")
     @reactive.extended_task

@@ -39,9 +39,9 @@ class Style:
 
 
 @module.ui
-def generation_ui(opened: Opened) -> ui.Tag:
-    """Choices above, the table of images below."""
-    view = ImageView(opened)
+def generation_ui(view: ImageView) -> ui.Tag:
+    """Choices beside the table of images."""
+    opened = view.opened
     classes = [target for target in view.targets if not target.is_continuous]
     across = min(_ACROSS, len(classes[0].classes)) if classes else _VALUES
     sources = {"prior": "new, drawn from the prior", "upload": "of a picture that I upload"}
@@ -113,9 +113,8 @@ def _label_controls(view: ImageView) -> list[ui.Tag]:
 
 
 @module.server
-def generation_server(input: Inputs, output: Outputs, session: Session, opened: Opened) -> None:
+def generation_server(input: Inputs, output: Outputs, session: Session, view: ImageView) -> None:
     """Keeps the styles that were chosen last; changing a label keeps the style."""
-    view = ImageView(opened)
     seed = reactive.value(0)
 
     @reactive.effect
@@ -172,7 +171,7 @@ def generation_server(input: Inputs, output: Outputs, session: Session, opened: 
     def names_of_first(view: ImageView, label: list[Any]) -> str:
         return said_label(label[_across(view, input)])
 
-    @render.download_button(filename=lambda: f"{Path(opened.name).name}-generated.png")
+    @render.download_button(filename=lambda: f"{Path(view.opened.name).name}-generated.png")
     def png() -> Any:
         yield _sheet(view, generated())
 

@@ -57,8 +57,9 @@ def encoded_rows(view: ImageView) -> Encoded:
 
 
 @module.ui
-def map_ui(opened: Opened) -> ui.Tag:
+def map_ui(view: ImageView) -> ui.Tag:
     """The map, and what stands at its cursor."""
+    opened = view.opened
     what = "styles: how an image looks beside what it shows" if hasattr(opened.model, "targets_") else "codes"
     hint = f"Drag, click or use the arrow keys: beside the map is what the model makes of that place ({what})."
     if opened.rows is not None:
@@ -77,9 +78,9 @@ def map_ui(opened: Opened) -> ui.Tag:
 
 
 @module.server
-def map_server(input: Inputs, output: Outputs, session: Session, opened: Opened) -> None:
+def map_server(input: Inputs, output: Outputs, session: Session, view: ImageView) -> None:
     """Keeps one place in latent space, which map and sliders move alike."""
-    view = ImageView(opened)
+    opened = view.opened
     place = reactive.value(np.zeros(view.n_latent))
     picked: reactive.Value[int | None] = reactive.value(None)
     shown_label = reactive.value(view.first_label())

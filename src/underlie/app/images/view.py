@@ -25,7 +25,7 @@ class ImageView:
     Parameters
     ----------
     opened : Opened
-        ``model`` has ``transform``.
+        Of images. What looks at rows needs a model with ``transform``.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -33,14 +33,8 @@ class ImageView:
         self.model = opened.model
         self.shape: tuple[int, ...] = tuple(self.model.encoder_.row_shape)
         self.targets: Sequence[Any] = self.model.targets_.columns if hasattr(self.model, "targets_") else ()
-        self.n_latent = int(self._origin().shape[1])
+        self.n_latent = _n_latent(self.model)
         self.low, self.high = opened.remember("limits", self._limits)
-
-    def _origin(self) -> Floats:
-        """The middle of the latent space: one row of zeros."""
-        from underlie.plot.sources import n_latent_of
-
-        return np.zeros((1, n_latent_of(self.model)))
 
     def _limits(self) -> tuple[float, float]:
         """Values at the two ends of the grey scale."""
@@ -49,9 +43,16 @@ class ImageView:
             return 0.0, float(column.scale)
         if column.kind == "binary":
             return 0.0, 1.0
-        seen = self.opened.rows[:_ENOUGH] if self.opened.rows is not None else self.model.sample(64, random_state=0)
-        low, high = np.nanquantile(np.asarray(seen, dtype=float), [0.002, 0.998])
+        low, high = np.nanquantile(self._some_images(), [0.002, 0.998])
         return float(low), float(high)
+
+    def _some_images(self) -> Floats:
+        """Rows of the data, or what the model generates in their place; of a classifier without data one empty image."""
+        if self.opened.rows is not None:
+            return np.asarray(self.opened.rows[:_ENOUGH], dtype=float)
+        if not hasattr(self.model, "sample"):
+            return np.zeros((1, *self.shape))
+        return np.asarray(self.model.sample(64, random_state=0), dtype=float)
 
     # ---- labels ----
     def first_label(self) -> list[Any]:
@@ -118,10 +119,16 @@ class ImageView:
 
     def _paper(self) -> float:
         """The value at the edges of a mean image."""
-        seen = self.opened.rows[:_ENOUGH] if self.opened.rows is not None else self.model.sample(64, random_state=0)
-        mean = np.nanmean(np.asarray(seen, dtype=float), axis=0)
+        mean = np.nanmean(self._some_images(), axis=0)
         edges = (mean[0], mean[-1], mean[:, 0], mean[:, -1])
         return float(np.median(np.concatenate([edge.ravel() for edge in edges])))
+
+
+def _n_latent(model: Any) -> int:
+    """Coordinates of the latent space; 0 of a model without one."""
+    if hasattr(model, "components_"):
+        return len(model.components_)
+    return int(getattr(model, "n_latent", 0))
 
 
 def said_label(value: Any) -> str:
