@@ -47,7 +47,7 @@ class ImageView:
         return float(low), float(high)
 
     def _some_images(self) -> Floats:
-        """Rows of the data, or what the model generates in their place; of a classifier without data one empty image."""
+        """Rows of the data, or what the model generates instead; of a classifier without data an empty image."""
         if self.opened.rows is not None:
             return np.asarray(self.opened.rows[:_ENOUGH], dtype=float)
         if not hasattr(self.model, "sample"):
