@@ -16,9 +16,9 @@ N_DRAWS = 1000
 
 @pytest.fixture(scope="module")
 def patients():
-    X = ul.datasets.load_gbsg2()[["age", "tsize", "pnodes", "tgrade"]].head(60)
+    X = ul.datasets.load_gbsg2()[["age", "tsize", "pnodes", "tgrade"]].head(40)
     holes = np.random.default_rng(1).random(X.shape) < 0.15
-    return X.mask(holes).set_axis([f"p{i}" for i in range(60)])
+    return X.mask(holes).set_axis([f"p{i}" for i in range(40)])
 
 
 @pytest.fixture(scope="module", params=["ppca", "vae"])
@@ -37,7 +37,7 @@ def found(model, patients):
 def test_groups_dimensions_and_coordinates(found, patients):
     assert set(found.children) == {"posterior", "posterior_predictive", "observed_data"}
     assert found["posterior"]["z"].dims == ("chain", "draw", "row", "latent")
-    assert found["posterior"]["z"].shape == (1, N_DRAWS, 60, 2)
+    assert found["posterior"]["z"].shape == (1, N_DRAWS, 40, 2)
     assert found["observed_data"]["row"].values.tolist() == patients.index.tolist()
     assert set(found["observed_data"].data_vars) == set(patients.columns)
     assert set(found["posterior_predictive"].data_vars) == set(patients.columns[patients.isna().any()])
@@ -46,7 +46,7 @@ def test_groups_dimensions_and_coordinates(found, patients):
 
 
 def test_draws_have_the_moments_of_the_posterior(found, model, patients):
-    """1,000 draws of 120 means: the largest of 120 standard normal errors is above 5 once in 14,000 times."""
+    """1,000 draws of 80 means: the largest of 80 standard normal errors is above 5 once in 20,000 times."""
     z = found["posterior"]["z"].values[0]
     options = {} if isinstance(model, ul.ProbabilisticPCA) else {"n_importance": 2048}
     posterior = model.posterior(patients, **options)

@@ -30,7 +30,7 @@ def fitted_of_each_kind(X, callbacks):
     yield ul.VAE(1, **small).fit(X, callbacks=callbacks)
     yield ul.SemiSupervisedVAE(**small).fit(X, y, callbacks=callbacks)
     yield ul.NeuralClassifier(**small).fit(X, y, callbacks=callbacks)
-    yield ul.SurvivalVAE(n_replicates=2, max_epochs=2, random_state=0).fit(X, times, callbacks=callbacks)
+    yield ul.SurvivalVAE(n_replicates=2, max_epochs=2, random_state=0).fit(X[:, :1], times, callbacks=callbacks)
 
 
 def test_what_is_told_is_what_the_history_says(X):
@@ -110,9 +110,9 @@ def test_callbacks_reach_the_fits_of_a_search(X):
     from sklearn.model_selection import GridSearchCV
 
     fits = []
-    search = GridSearchCV(vae(), {"n_latent": [1, 2]}, cv=2, refit=False)
+    search = GridSearchCV(vae(), {"n_latent": [1, 2]}, cv=[(np.arange(40), np.arange(40, 80))], refit=False)
     search.fit(X, callbacks=[lambda epoch: fits.append(epoch.about["n_latent"]) if epoch.number == 0 else None])
-    assert fits == ["1", "1", "2", "2"]
+    assert fits == ["1", "2"]
 
 
 # ---- TensorBoard ----

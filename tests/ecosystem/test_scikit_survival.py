@@ -14,8 +14,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::underlie.warnings.UnderlieWarni
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A model, the outcome of its rows, and 150 other rows with theirs."""
-    data = ul.datasets.load_gbsg2()[["age", "pnodes", "progrec", "time", "event"]]
+    """A model, the outcome of its rows, and 100 other rows with theirs."""
+    data = ul.datasets.load_gbsg2()[["pnodes", "progrec", "time", "event"]].head(400)
     X, y = data.drop(columns=["time", "event"]), ul.Surv(data["time"], data["event"])
     test = np.arange(len(y)) % 4 == 0
     model = ul.SurvivalVAE(n_replicates=1, max_epochs=2, random_state=0).fit(X[~test], y[~test])

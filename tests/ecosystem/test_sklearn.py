@@ -25,8 +25,8 @@ NUMBERS = ["age", "tsize", "pnodes", "progrec", "estrec"]
 
 @pytest.fixture(scope="module")
 def patients():
-    """150 patients: 7 covariates, the event as a class, and the outcome."""
-    data = ul.datasets.load_gbsg2().head(150)
+    """90 patients: 7 covariates, the event as a class, and the outcome."""
+    data = ul.datasets.load_gbsg2().head(90)
     return data[[*NUMBERS, "tgrade", "menostat"]], data["event"].to_numpy(), ul.Surv(data["time"], data["event"])
 
 
@@ -50,7 +50,7 @@ def test_latent_coordinates_between_a_column_transformer_and_a_classifier(patien
     np.testing.assert_allclose(pipe.predict_proba(X), expected, rtol=1e-9)
     assert clone(pipe).get_params()[f"reduce__{size}"] == 2
     pipe.set_params(**{f"reduce__{size}": 1, "columns__numbers__scale__with_mean": False}).fit(X, event)
-    assert pipe[:-1].transform(X).shape == (150, 1)
+    assert pipe[:-1].transform(X).shape == (90, 1)
 
 
 def test_a_mixed_table_with_gaps_needs_no_preparation_in_a_pipeline(patients):
@@ -64,18 +64,10 @@ def test_a_mixed_table_with_gaps_needs_no_preparation_in_a_pipeline(patients):
 def test_imputation_as_a_step_that_hands_the_table_on(patients):
     """`impute` in a pipeline, fitted on the rows of fit alone."""
     X, event, _ = patients
-    X = X[NUMBERS].mask(np.random.default_rng(1).random((150, 5)) < 0.1)
+    X = X[NUMBERS].mask(np.random.default_rng(1).random((90, 5)) < 0.1)
     model = ul.ProbabilisticPCA(2, standardize=True).fit(X)
     pipe = make_pipeline(FunctionTransformer(model.impute), StandardScaler(), LogisticRegression()).fit(X, event)
     assert np.isfinite(pipe.predict_proba(X)).all()
-
-
-def test_a_survival_model_ends_a_pipeline(patients):
-    X, y = patients[0][["age", "pnodes"]].head(80), patients[2][:80]
-    scale = StandardScaler().set_output(transform="pandas")
-    pipe = make_pipeline(scale, ul.SurvivalVAE(n_replicates=1, max_epochs=2, random_state=0)).fit(X, y)
-    alone = ul.SurvivalVAE(n_replicates=1, max_epochs=2, random_state=0).fit(scale.transform(X), y)
-    np.testing.assert_array_equal(pipe.predict(X), alone.predict(scale.transform(X)))
 
 
 # ---- searches and cross-validation ----
@@ -98,8 +90,8 @@ def model_step(model) -> str:
 def test_cross_validation_of_tables(patients, into):
     X = into(patients[0][NUMBERS])
     scores = cross_val_score(ul.ProbabilisticPCA(2, standardize=True), X, cv=3)
-    rows = np.array_split(np.arange(150), 3)[0]
-    rest = np.setdiff1d(np.arange(150), rows)
+    rows = np.array_split(np.arange(90), 3)[0]
+    rest = np.setdiff1d(np.arange(90), rows)
     pick = X.__getitem__ if into is pl.from_pandas else X.iloc.__getitem__
     assert scores[0] == pytest.approx(ul.ProbabilisticPCA(2, standardize=True).fit(pick(rest)).score(pick(rows)))
 
@@ -107,7 +99,7 @@ def test_cross_validation_of_tables(patients, into):
 def test_classifiers_are_scored_by_any_metric(patients):
     X, event, _ = patients
     for model in (ul.PPCAClassifier(1), ul.NeuralClassifier(**SMALL)):
-        for scoring in ("roc_auc", "neg_log_loss", "accuracy"):
+        for scoring in ("roc_auc", "neg_log_loss"):
             assert np.isfinite(cross_val_score(model, X[NUMBERS], event, cv=StratifiedKFold(2), scoring=scoring)).all()
     probabilities = cross_val_predict(ul.PPCAClassifier(1), X[NUMBERS], event, cv=3, method="predict_proba")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
@@ -124,7 +116,7 @@ def test_a_structured_outcome_is_split_with_its_rows(patients):
 
     folds = list(StratifiedKFold(2, shuffle=True, random_state=0).split(X, event))
     model = ul.SurvivalVAE(n_replicates=1, max_epochs=2, random_state=0)
-    scores = cross_val_score(model, X, y, cv=folds, scoring=concordance)
+    scores = cross_val_score(model, X, y, cv=folds[:1], scoring=concordance)
     train, test = folds[0]
     by_hand = clone(model).fit(X.iloc[train], y[train])
     assert scores[0] == pytest.approx(concordance(by_hand, X.iloc[test], y[test]))
