@@ -158,6 +158,8 @@ def mlflow(tmp_path, monkeypatch):
     yield found
     while found.active_run() is not None:
         found.end_run()
+    found.set_tracking_uri("")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def test_mlflow_holds_parameters_and_curves(X, mlflow):
