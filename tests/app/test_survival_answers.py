@@ -22,6 +22,7 @@ from underlie.app.survival.document import document_of
 from underlie.app.survival.drawing import draw, lines_of, lines_of_many
 from underlie.app.survival.page import Asked, answer
 from underlie.app.survival.question import arms_of, has_doses, start_of
+from underlie.app.survival.room import Room
 from underlie.report.render import render_html
 from underlie.report.time_unit import TimeUnit
 
@@ -287,7 +288,10 @@ def test_the_page_to_keep_holds_everything_and_nothing_of_another_place(one: tup
     asker, found, asked = asked_of(one, 0.07)
     fields = fields_of(asker.model.schema_)
     limits = words.limits(asker, randomised=False)
-    page = render_html(document_of(opened(asker.model), asker, fields, found, asked, (found,), limits))
+    room = Room.of(opened(asker.model))
+    room = replace(room, start=replace(room.start, standing="worse"))
+    page = render_html(document_of(room, asker, found, asked, (found,)))
+    assert room.judged in page
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -12,43 +12,38 @@ from underlie.app.survival import words
 from underlie.app.survival.answer import QUANTILES, Asker
 from underlie.app.survival.drawing import Line, draw, lines_of, lines_of_many
 from underlie.app.survival.page import Answer, Asked, advised, described, label_of
+from underlie.app.survival.room import Room
 from underlie.report.document import Alert, Cell, Column, Document, Figure, Interval, Level, Section, Table, table
 from underlie.report.provenance import provenance
 
 _WIDTH = 760
 
 
-def document_of(
-    opened: Opened,
-    asker: Asker,
-    fields: Sequence[Field],
-    found: Answer,
-    asked: Asked,
-    others: Sequence[Answer],
-    limits: Sequence[str],
-) -> Document:
+def document_of(room: Room, asker: Asker, found: Answer, asked: Asked, others: Sequence[Answer]) -> Document:
     """What the screen shows of a patient, and of those it is compared with."""
     sections = [
         Section("Predicted survival", (_figure(asker, found, asked), *_outlooks(asker, found, asked))),
-        Section("The patient", (_patient(fields, found),)),
+        Section("The patient", (_patient(room.fields, found),)),
         *([_comparison(asker, others, asked)] if others else []),
-        Section("Limits", tuple(limits)),
-        Section("How this was made", (_made(opened),)),
+        Section("Limits", words.limits(asker, randomised=room.start.randomised)),
+        Section("How this was made", (_made(room.opened),)),
     ]
     return Document(
         title=f"{found.name}: predicted survival",
-        lead=f"Prediction of the model {opened.name} for one patient, at {asked.unit.both(asked.horizon)}.",
-        alerts=_alerts(asker, found, asked),
+        lead=f"Prediction of the model {room.opened.name} for one patient, at {asked.unit.both(asked.horizon)}.",
+        alerts=_alerts(room, asker, found, asked),
         sections=tuple(sections),
     )
 
 
-def _alerts(asker: Asker, found: Answer, asked: Asked) -> tuple[Alert, ...]:
+def _alerts(room: Room, asker: Asker, found: Answer, asked: Asked) -> tuple[Alert, ...]:
     alerts = [Alert("note", "Not medical advice", words.NO_ADVICE)]
     if asker.arms:
         text = words.advice_text(found.advice, asker, found.outlooks, asked.at, asked.control, asked.min_gain)
         level: Level = "warning" if found.advice.kind == "withheld" else "note"
         alerts.append(Alert(level, words.advice_title(found.advice, asker), " ".join(text)))
+    if room.judged and asker.arms:
+        alerts.append(Alert("note" if room.start.standing == "better" else "warning", "How the rule did", room.judged))
     alerts += [Alert("warning", "About this patient", sentence) for sentence in words.remarks(found.entry)]
     return tuple(alerts)
 

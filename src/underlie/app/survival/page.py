@@ -51,8 +51,8 @@ def answer(asker: Asker, name: str, entry: Entry, asked: Asked) -> Answer:
     return Answer(name, entry, asker.curves(entry.values), outlooks, advice)
 
 
-def advice_box(asker: Asker, found: Answer, asked: Asked, left_out: int) -> Tag:
-    """The recommendation, or what is predicted where there can be none; ``left_out`` treatments are not considered."""
+def advice_box(asker: Asker, found: Answer, asked: Asked, remarks: Sequence[str]) -> Tag:
+    """The recommendation with what must be known of it, or what is predicted where there can be none."""
     text: tuple[str, ...] = ()
     if not asker.arms:
         share = words.percent(found.outlooks[0].survival, intervals=asker.has_intervals)
@@ -63,7 +63,7 @@ def advice_box(asker: Asker, found: Answer, asked: Asked, left_out: int) -> Tag:
     return ui.div(
         ui.tags.p(ui.tags.strong(title)),
         *(ui.tags.p(sentence) for sentence in text),
-        ui.tags.p(f"Only the {len(asker.arms)} treatments chosen above are considered.") if left_out else None,
+        *(ui.tags.p(sentence) for sentence in remarks),
         ui.tags.p("Not medical advice: see below what these numbers cannot tell.", class_="quiet"),
         class_=f"advice advice-{found.advice.kind}",
     )

@@ -7,6 +7,7 @@ from typing import final
 
 from underlie.app.form.fields import Field, fields_of
 from underlie.app.opened import Opened
+from underlie.app.survival import words
 from underlie.app.survival.answer import Asker
 from underlie.app.survival.question import Arm, Start, arms_of, start_of
 
@@ -25,6 +26,11 @@ class Room:
     def of(cls, opened: Opened) -> Room:
         arms = arms_of(opened.model)
         return cls(opened, fields_of(opened.model.schema_), arms, start_of(opened, arms))
+
+    @property
+    def judged(self) -> str:
+        """How the rule did on patients held out, where that is known."""
+        return words.judged(self.start.standing, self.start.horizon, self.start.unit)
 
     def asker(self, shown: tuple[str, ...]) -> Asker:
         """The model, asked about these treatments; kept, with its curves, for all pages."""

@@ -115,11 +115,16 @@ def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> Non
         return slider_bank("horizon", [label], [now], [(_FIRST * _end(unit), _end(unit))], label="Horizon")
 
     # ---- what is said ----
+    def _about_advice() -> list[str]:
+        left_out = len(room.arms) > len(shown())
+        considered = f"Only the {len(shown())} treatments chosen above are considered." if left_out else ""
+        return [said for said in (room.judged, considered) if said]
+
     @render.ui
     def advice() -> Tag:
         if problem():
             return note(problem(), "problem")
-        return advice_box(asker(), found(), asked(), len(room.arms) - len(shown()))
+        return advice_box(asker(), found(), asked(), remarks=_about_advice())
 
     @render.ui
     def remarks() -> TagChild:
@@ -147,7 +152,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> Non
 
     @render.ui
     def limits() -> Tag:
-        sentences = _limits(room, asker())
+        sentences = words.limits(asker(), randomised=room.start.randomised)
         return ui.tags.ul(*(ui.tags.li(sentence) for sentence in sentences), class_="limits")
 
     # ---- patients of the data ----
@@ -225,9 +230,7 @@ def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> Non
 
     # ---- to keep ----
     def whole_page() -> str:
-        return render_html(
-            document_of(opened, asker(), room.fields, found(), asked(), others(), _limits(room, asker()))
-        )
+        return render_html(document_of(room, asker(), found(), asked(), others()))
 
     @render.download_button(filename=lambda: f"{file_name(input.name())}.html", media_type="text/html")
     def page() -> Iterator[str]:
@@ -238,12 +241,6 @@ def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> Non
     @guarded
     async def _print() -> None:
         await session.send_custom_message("underlie-print", {"html": whole_page()})
-
-
-def _limits(room: Room, asker: Asker) -> tuple[str, ...]:
-    """What the numbers cannot tell, and how the rule did where that is known."""
-    said = words.judged(room.start.standing, room.start.horizon, room.start.unit)
-    return (*([said] if said else []), *words.limits(asker, randomised=room.start.randomised))
 
 
 def _lines(asker: Asker, found: Answer) -> list[Any]:

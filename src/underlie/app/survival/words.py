@@ -51,12 +51,12 @@ def judged(standing: str, horizon: float, unit: TimeUnit) -> str:
     at = unit.text(horizon)
     match standing:
         case "better":
-            return f"On patients held out, following this rule at {at} was better than giving everybody the same."
+            return f"On patients held out, following the rule at {at} was better than giving everybody the same."
         case "worse":
-            return f"On patients held out, following this rule at {at} was worse than giving everybody the same."
+            return f"On patients held out, following the rule at {at} was worse than giving everybody the same."
         case "undecided":
             return (
-                f"On patients held out, following this rule at {at} was not shown to be better than giving everybody "
+                f"On patients held out, following the rule at {at} was not shown to be better than giving everybody "
                 "the same: these data do not support choosing treatment patient by patient."
             )
         case "same":
