@@ -13,6 +13,7 @@ from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 from underlie.app.images.view import ImageView
 from underlie.app.opened import Opened
 from underlie.app.words import explained
+from underlie.report.document import Figure
 
 #: images shown of data and model each, and images that means, standard deviations and moments are of
 _SHOWN: Final = 25
@@ -66,12 +67,12 @@ def check_server(input: Inputs, output: Outputs, session: Session, view: ImageVi
 
     @ui.bind_task_button(button_id="draw")
     @reactive.extended_task
-    async def drawing() -> list[tuple[str, str, str]]:
+    async def drawing() -> list[Figure]:
         return await asyncio.to_thread(opened.remember, "samples", lambda: generated_figures(view))
 
     @ui.bind_task_button(button_id="compare")
     @reactive.extended_task
-    async def comparing() -> tuple[list[tuple[str, str, str]], str]:
+    async def comparing() -> tuple[list[Figure], str]:
         return await asyncio.to_thread(opened.remember, "moments", lambda: moment_figures(view))
 
     @reactive.effect
@@ -89,7 +90,7 @@ def check_server(input: Inputs, output: Outputs, session: Session, view: ImageVi
     def generated() -> Any:
         if drawing.status() == "initial":
             return None
-        return ui.TagList(*(_figure(*figure) for figure in drawing.result()))
+        return ui.TagList(*(_figure(figure) for figure in drawing.result()))
 
     @render.ui
     @explained
@@ -97,15 +98,17 @@ def check_server(input: Inputs, output: Outputs, session: Session, view: ImageVi
         if comparing.status() == "initial":
             return None
         figures, sentence = comparing.result()
-        return ui.TagList(ui.tags.p(sentence, class_="finding"), *(_figure(*figure) for figure in figures))
+        return ui.TagList(ui.tags.p(sentence, class_="finding"), *(_figure(figure) for figure in figures))
 
 
-def _figure(image: str, alt: str, reading: str) -> ui.Tag:
-    return ui.tags.figure(ui.img(src=image, alt=alt), ui.tags.figcaption(reading), class_="drawn")
+def _figure(figure: Figure) -> ui.Tag:
+    """A figure at the size it was drawn for; where the page is narrower it can be scrolled."""
+    image = ui.img(src=figure.image, alt=figure.alt, width=str(figure.width))
+    return ui.tags.figure(ui.div(image, class_="scrolled", tabindex="0"), ui.tags.figcaption(figure.reading))
 
 
-def generated_figures(view: ImageView) -> list[tuple[str, str, str]]:
-    """Samples, means and standard deviations beside rows of the data: image, text alternative, how to read it."""
+def generated_figures(view: ImageView) -> list[Figure]:
+    """Samples, means and standard deviations beside rows of the data."""
     import underlie as ul
     from underlie.report import picture
 
@@ -130,10 +133,10 @@ def generated_figures(view: ImageView) -> list[tuple[str, str, str]]:
                     reading="Standard deviations are bright where the model is unsure of a pixel though it knows z.",
                 )
             )
-    return [(figure.image, figure.alt, figure.reading) for figure in figures]
+    return figures
 
 
-def moment_figures(view: ImageView) -> tuple[list[tuple[str, str, str]], str]:
+def moment_figures(view: ImageView) -> tuple[list[Figure], str]:
     """Means and standard deviations of data and model, the map of gaps, and the finding in a sentence."""
     import underlie as ul
     from underlie.report import picture
@@ -154,8 +157,7 @@ def moment_figures(view: ImageView) -> tuple[list[tuple[str, str, str]], str]:
             reading="Every entry is a pair of pixels, data less model, in standard errors. Pale is good; colour on the "
             "diagonal is a wrong variance, elsewhere a missed dependence.",
         )
-    figures = [(figure.image, figure.alt, figure.reading) for figure in (moments, gaps)]
-    return figures, _finding(result, len(rows))
+    return [moments, gaps], _finding(result, len(rows))
 
 
 def _finding(result: Any, n: int) -> str:
