@@ -11,10 +11,10 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import underlie as ul
-from underlie.report import document_from_summary, render_html, summarize
+from underlie.report import document_from_summary, render_html
 from underlie.report.facts.judged import fingerprint
 from underlie.report.plain import plain
-from underlie.report.summary import Effort
+from underlie.report.summary import Effort, investigate
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,16 @@ def model(frame):
     return ul.ProbabilisticPCA(1, standardize=True, random_state=3).fit(frame)
 
 
+def facts_of(*given, **options):
+    return investigate(*given, **options)[0]
+
+
 def codes(facts):
     return {alert["code"] for alert in facts["alerts"]}
 
 
 def test_facts_agree_with_the_model(frame, model):
-    facts = summarize(model, frame, title="T", command="c", seconds=1.5)
+    facts = facts_of(model, frame, title="T", command="c", seconds=1.5)
     scores = model.score_samples(frame)
     assert facts["log_likelihood"]["mean"] == pytest.approx(scores.mean())
     assert facts["log_likelihood"]["se"] == pytest.approx(scores.std(ddof=1) / np.sqrt(300))
@@ -57,7 +61,7 @@ def test_facts_agree_with_the_model(frame, model):
 
 
 def test_facts_are_json(frame, model):
-    facts = summarize(model, frame)
+    facts = facts_of(model, frame)
     again = json.loads(json.dumps(facts, allow_nan=False))
     assert again == facts
     assert render_html(again) == render_html(facts) == render_html(document_from_summary(facts))
@@ -65,17 +69,17 @@ def test_facts_are_json(frame, model):
 
 def test_values_beyond_the_fitted_range_are_counted(frame, model):
     moved = frame.assign(a=np.where(np.arange(300) < 30, 1e3, frame["a"]))
-    facts = summarize(model, moved, effort=Effort(held_out=True, n_simulations=0))
+    facts = facts_of(model, moved, effort=Effort(held_out=True, n_simulations=0))
     assert [column["outside"] for column in facts["data"]["columns"]] == [30, 0, 0, 0]
     assert [column["far_outside"] for column in facts["data"]["columns"]] == [30, 0, 0, 0]
     assert "outside-range" in codes(facts)
     one = frame.assign(a=np.where(np.arange(300) < 1, 1e3, frame["a"]))  # a slip of the decimal point
-    assert "outside-range" in codes(summarize(model, one, effort=Effort(n_simulations=0)))
+    assert "outside-range" in codes(facts_of(model, one, effort=Effort(n_simulations=0)))
     near = frame.assign(a=np.where(np.arange(300) < 1, 1.01 * frame["a"].max(), frame["a"]))
-    facts = summarize(model, near, effort=Effort(n_simulations=0))
+    facts = facts_of(model, near, effort=Effort(n_simulations=0))
     assert [column["outside"] for column in facts["data"]["columns"]] == [1, 0, 0, 0]
     assert "outside-range" not in codes(facts)
-    inside = summarize(model, frame, effort=Effort(n_simulations=0))
+    inside = facts_of(model, frame, effort=Effort(n_simulations=0))
     assert not any(column["outside"] for column in inside["data"]["columns"])
 
 
@@ -84,8 +88,8 @@ def test_a_model_that_misses_the_moments_is_told():
     X = rng.normal(size=(2000, 4))
     fitted = ul.ProbabilisticPCA(1).fit(X)
     # judged on its own training rows a gap is never larger than by chance; doubled columns are another distribution
-    assert "moment-gap" not in codes(summarize(fitted, X))
-    assert "moment-gap" in codes(summarize(fitted, 2 * X))
+    assert "moment-gap" not in codes(facts_of(fitted, X))
+    assert "moment-gap" in codes(facts_of(fitted, 2 * X))
 
 
 def test_stopped_early_is_told():
@@ -95,18 +99,18 @@ def test_stopped_early_is_told():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         stopped = ul.ProbabilisticPCA(2, max_iter=1).fit(X)
-    assert "not-converged" in codes(summarize(stopped, X, effort=effort))
-    told = codes(summarize(stopped, X, effort=effort, caught=caught))  # the warning's own words, not both
+    assert "not-converged" in codes(facts_of(stopped, X, effort=effort))
+    told = codes(facts_of(stopped, X, effort=effort, caught=caught))  # the warning's own words, not both
     assert "training" in told
     assert "not-converged" not in told
-    assert "not-converged" not in codes(summarize(ul.ProbabilisticPCA(2).fit(X), X, effort=effort))
+    assert "not-converged" not in codes(facts_of(ul.ProbabilisticPCA(2).fit(X), X, effort=effort))
 
 
 def test_replicates_and_history_of_a_vae(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         vae = ul.VAE(2, hidden=(8,), n_replicates=2, max_epochs=3, random_state=0, verbose=False).fit(frame)
-        facts = summarize(vae, frame, effort=Effort(n_draws=16, n_simulations=0))
+        facts = facts_of(vae, frame, effort=Effort(n_draws=16, n_simulations=0))
     assert facts["model"]["n_epochs"] == 3
     assert np.shape(facts["history"]["valid"]) == np.shape(vae.history_["valid"])
     assert facts["model"]["best_replicate"] == vae.best_replicate_
@@ -116,7 +120,7 @@ def test_replicates_and_history_of_a_vae(frame):
 
 def test_unfitted_models_are_refused(frame):
     with pytest.raises(NotFittedError):
-        summarize(ul.ProbabilisticPCA(1), frame)
+        facts_of(ul.ProbabilisticPCA(1), frame)
 
 
 def test_plain_turns_everything_into_json():

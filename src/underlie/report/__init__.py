@@ -1,4 +1,4 @@
-"""Reports: facts as plain data first (:func:`summarize`), then text, a page, Markdown, LaTeX or JSON of them."""
+"""Reports: facts as plain data first (:class:`Report`), then text, a page, Markdown, LaTeX or JSON of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from underlie.report.text import render_text
 
 if TYPE_CHECKING:
     from underlie.report.report import Report
-    from underlie.report.summary import Effort, summarize
 
 __all__ = [
     "Report",
@@ -31,8 +30,6 @@ __all__ = [
     "Interval",
     "Figure",
     "Alert",
-    "Effort",
-    "summarize",
     "find_alerts",
     "document_from_summary",
     "table",
@@ -49,8 +46,6 @@ __all__ = [
 #: what needs models and checks, which take seconds to import, while numbers and pages need neither
 _LATER = {
     "Report": "underlie.report.report",
-    "Effort": "underlie.report.summary",
-    "summarize": "underlie.report.summary",
 }
 
 

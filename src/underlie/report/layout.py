@@ -43,7 +43,7 @@ def document_from_summary(facts: Mapping[str, Any], figures: Figures = NO_FIGURE
     Parameters
     ----------
     facts : dict
-        From :func:`underlie.report.summarize`.
+        Those of a :class:`underlie.report.Report`.
     figures : Figures
         Each shown after the numbers of its section.
 
@@ -55,9 +55,8 @@ def document_from_summary(facts: Mapping[str, Any], figures: Figures = NO_FIGURE
     Examples
     --------
     >>> import numpy as np, underlie as ul
-    >>> from underlie.report import summarize
     >>> X = np.random.default_rng(0).normal(size=(100, 3))
-    >>> facts = summarize(ul.ProbabilisticPCA(n_components=1).fit(X), X)
+    >>> facts = ul.Report(ul.ProbabilisticPCA(n_components=1).fit(X), X).facts
     >>> [section.heading for section in document_from_summary(facts).sections]
     ['Summary', 'How well the model describes the rows', 'What was learned', 'Model', 'Data']
     """

@@ -33,7 +33,7 @@ def render_html(report: Document | Mapping[str, Any], *, beside: str = "") -> st
     Parameters
     ----------
     report : Document or dict
-        A :class:`~underlie.report.Document`, its JSON form, or what :func:`~underlie.report.summarize` returned.
+        A :class:`~underlie.report.Document`, its JSON form, or the ``facts`` of a :class:`~underlie.report.Report`.
 
     beside : str
         Name of a file beside the page that holds its numbers, if there is one.

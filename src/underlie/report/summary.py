@@ -72,7 +72,7 @@ class Evidence:
     survival: Predictions | None = None
 
 
-def summarize(
+def investigate(
     model: Any,
     X: Any,
     y: Any = None,
@@ -83,8 +83,8 @@ def summarize(
     command: str | None = None,
     seconds: float | None = None,
     caught: Sequence[warnings.WarningMessage] = (),
-) -> dict[str, Any]:
-    """Facts about a fitted model and the rows that it is judged on, as JSON types; nothing is rounded or worded.
+) -> tuple[dict[str, Any], Evidence]:
+    """Facts about a fitted model and the rows that it is judged on, and what figures are drawn from.
 
     Parameters
     ----------
@@ -109,10 +109,12 @@ def summarize(
 
     Returns
     -------
-    dict
-        With the keys ``format``, ``title``, ``model``, ``data``, ``log_likelihood``, ``moments``, ``latent``,
-        ``labels``, ``survival``, ``effects``, ``history``, ``left_out``, ``alerts`` and ``provenance``. A part that
-        these rows or this model have no answer to is None; ``left_out`` says why.
+    facts : dict
+        JSON types; nothing is rounded or worded. With the keys ``format``, ``title``, ``model``, ``data``,
+        ``log_likelihood``, ``moments``, ``latent``, ``labels``, ``survival``, ``effects``, ``history``, ``left_out``,
+        ``alerts`` and ``provenance``. A part that these rows or this model have no answer to is None; ``left_out``
+        says why.
+    evidence : Evidence
 
     Raises
     ------
@@ -122,41 +124,7 @@ def summarize(
         If the model was not fitted.
     ValueError
         If X does not have the columns that the model was fitted to, or y does not fit.
-
-    Examples
-    --------
-    >>> import numpy as np, underlie as ul
-    >>> X = np.random.default_rng(0).normal(size=(200, 3))
-    >>> facts = summarize(ul.ProbabilisticPCA(n_components=1).fit(X), X)
-    >>> facts["model"]["class"], facts["data"]["n_rows"], facts["data"]["seen"]["rows"]
-    ('ProbabilisticPCA', 200, 'training')
     """
-    return investigate(
-        model,
-        X,
-        y,
-        extra=extra,
-        title=title,
-        effort=effort,
-        command=command,
-        seconds=seconds,
-        caught=caught,
-    )[0]
-
-
-def investigate(
-    model: Any,
-    X: Any,
-    y: Any = None,
-    *,
-    extra: Any = None,
-    title: str | None = None,
-    effort: Effort | None = None,
-    command: str | None = None,
-    seconds: float | None = None,
-    caught: Sequence[warnings.WarningMessage] = (),
-) -> tuple[dict[str, Any], Evidence]:
-    """What `summarize` gives, and what figures are drawn from."""
     if not isinstance(model, Estimator):
         raise TypeError(
             f"model is a {type(model).__name__}: a report is on a fitted estimator of underlie. For models of "
