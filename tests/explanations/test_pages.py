@@ -50,8 +50,8 @@ def test_the_example_raises_the_message_and_the_remedy_works(name, tmp_path, mon
             raised = error
     told = [raised] if raised is not None else [w.message for w in caught]
     shown = [f"{type(one).__name__}: {one}" for one in told]
-    matches = doctest.OutputChecker().check_output
-    assert any(matches(message + "\n", text.strip() + "\n", doctest.ELLIPSIS) for text in shown), shown
+    matches, freely = doctest.OutputChecker().check_output, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert any(matches(message + "\n", text.strip() + "\n", freely) for text in shown), shown
     assert message.endswith(f"(more: underlie explain {name})")
 
     with warnings.catch_warnings():
@@ -69,6 +69,8 @@ def test_pages_have_a_title_and_lines_that_can_be_read(name):
     assert not explanations.title(name).endswith(".")
     outside = _BLOCK.sub("", text)
     assert max(map(len, outside.splitlines())) <= 125
+    inside = [line for _, block in _BLOCK.findall(text) for line in block.splitlines()]
+    assert max(map(len, inside)) <= 88  # what a page shows without scrolling
 
 
 def test_a_page_that_is_not_there_is_refused():
