@@ -10,6 +10,6 @@ c.InlineBackend.rc = {"figure.dpi": 72, "font.size": 11, "savefig.facecolor": "w
 c.IPKernelApp.exec_lines = [
     "import pandas, warnings",
     r"warnings.formatwarning = lambda message, kind, *rest, **named: f'{kind.__name__}: {message}\n'",
-    "pandas.set_option('display.precision', 3, 'display.chop_threshold', 5e-5)",
+    "pandas.set_option('display.precision', 3)",
     "pandas.set_option('display.max_rows', 10, 'display.max_columns', 12)",
 ]
