@@ -59,6 +59,10 @@ os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 
 # ---- reference ----
 autosummary_generate = True
+_listed = set((HERE / "api.md").read_text(encoding="utf-8").split())
+for _stub in (HERE / "generated").glob("*.rst"):  # pages of names that are gone would be in no table of contents
+    if _stub.stem.rpartition(".")[2] not in _listed:
+        _stub.unlink()
 autosummary_context = {
     # Methods come from our own classes; those of scikit-learn's are on its pages.
     "stop": "BaseEstimator, TransformerMixin, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, _SetOutputMixin, "
