@@ -50,6 +50,11 @@ STUDIES = {
         "Few labels",
         "One epoch of the semi-supervised model, which sums unseen labels out, beside loops that do it class by class.",
     ),
+    "app_speed": (
+        "The page in the browser",
+        "How long `underlie app` takes to open, and to answer what is done on its screens. The models follow "
+        "a few seconds after the page: PyTorch and scikit-learn are imported meanwhile.",
+    ),
     "growth": (
         "Growth",
         "How time and memory grow with rows, columns and replicates: an exponent of 1 is proportional growth, less is "
