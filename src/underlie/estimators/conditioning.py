@@ -280,7 +280,8 @@ def _warn_if_poor(pareto_k: Floats) -> None:
     if poor > _POOR_SHARE:
         warn(
             f"importance sampling is not dependable for {poor:.0%} of the rows (Pareto k above {_POOR_PARETO_K}); "
-            "raise n_importance, or train a wider encoder. (more: underlie explain pareto-k)",
+            "if they are few, raise n_importance; if many, take fewer latent dimensions or wider hidden layers. "
+            "(more: underlie explain pareto-k)",
             ImportanceSamplingWarning,
         )
 
