@@ -35,7 +35,7 @@ def test_nothing_to_show_is_exit_code_2_and_names_the_remedy(tmp_path, make):
 
 def test_without_shiny_the_extra_is_named(tmp_path, monkeypatch):
     ul.ProbabilisticPCA(1).fit([[1.0, 2.0], [2.0, 1.0], [0.0, 0.5]]).save(tmp_path / "m.safetensors")
-    monkeypatch.setattr("underlie.cli.app.find_spec", lambda name: None)
+    monkeypatch.setattr("underlie.cli.serving.find_spec", lambda name: None)
     done = run("app", tmp_path, "--no-browser")
     assert done.exit_code == 2
     assert "pip install 'underlie[app]'" in done.stderr
@@ -128,5 +128,5 @@ def test_the_command_prints_its_address_and_ends_by_ctrl_c(tmp_path):
 
 
 def test_nothing_but_the_page_imports_shiny():
-    code = "import sys, underlie.cli, underlie.cli.app; sys.exit(any(m in sys.modules for m in ('shiny', 'torch')))"
+    code = "import sys, underlie.cli, underlie.cli.serving; sys.exit(any(m in sys.modules for m in ('shiny', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0

@@ -252,3 +252,12 @@ def test_an_interruption_is_130(run, patients, monkeypatch):
     done = run("schema", patients)
     assert done.exit_code == 130
     assert "interrupted" in done.stderr
+
+
+def test_no_module_is_called_like_the_application() -> None:
+    """Importing a module sets it as the attribute of its package, where the application is."""
+    import pkgutil
+
+    from underlie import cli
+
+    assert not set(cli.__all__) & {module.name for module in pkgutil.iter_modules(cli.__path__)}

@@ -26,6 +26,6 @@ def app(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, open nothing.")] = False,
 ) -> None:
     """Play with saved models in the browser: latent maps, generated rows, survival curves."""
-    from underlie.cli.app import show_models
+    from underlie.cli.serving import show_models
 
     show_models(folder, host=host, port=port, browser=not no_browser)
