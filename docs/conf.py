@@ -39,6 +39,8 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "fieldlis
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
+smartquotes_action = "qe"  # quotes and ellipses; two hyphens are those of an option
+
 # ---- code in pages ----
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(BUILT / "cells")
