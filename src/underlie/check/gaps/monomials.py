@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import combinations
 from typing import final
 
@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
-
-#: Unfoldings of at most so many entries are kept: a moment gap of few columns spends most of its time on them.
-_KEPT = 200_000
 
 
 @final
@@ -72,14 +69,6 @@ class Monomials:
 
     def _unfolding(self) -> tuple[Indices, Array]:
         """Place of each entry (i, rest) of the unfolding among the monomials, and the roots that scale its columns."""
-        few = self.width * n_monomials(self.width, self.order - 1) <= _KEPT
-        return self._kept_unfolding if few else self._made_unfolding()
-
-    @cached_property
-    def _kept_unfolding(self) -> tuple[Indices, Array]:
-        return self._made_unfolding()
-
-    def _made_unfolding(self) -> tuple[Indices, Array]:
         if self.order == 1:
             return np.arange(self.width)[:, None], np.ones(1)
         rest = monomials(self.width, self.order - 1)
