@@ -74,6 +74,15 @@ def _map_of(page):
     return page.locator(".map-layer").bounding_box()
 
 
+def _place(page):
+    """Where the cursor is along z1, once map and sliders say the same: the one that was not moved follows later."""
+    page.wait_for_function(
+        """() => document.querySelector('.map-cursor').getAttribute('aria-label').match(/z1 (-?[0-9.]+)/)[1]
+                 === document.querySelector('.slider-row output').textContent"""
+    )
+    return float(page.locator(".slider-row output").first.text_content())
+
+
 def test_map_by_drag_click_point_keys_and_sliders(address, open_page, digits, accessible):
     page = open_page(address, "plane", MAP)
     box = _map_of(page)
@@ -89,23 +98,22 @@ def test_map_by_drag_click_point_keys_and_sliders(address, open_page, digits, ac
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"], steps=6)
     page.mouse.up()
     seen = _until_changed(page, HERE, seen)
-    place = page.locator(".slider-row output").first.text_content()
+    place = _place(page)  # sliders follow the map
 
     page.locator(".map-cursor").focus()
     page.keyboard.press("Shift+ArrowRight")
-    seen = _until_changed(page, HERE, seen)
-    assert page.locator(".slider-row output").first.text_content() != place  # sliders follow the map
-    assert re.search(r"Cursor at z1 -?\d", page.locator(".map-cursor").get_attribute("aria-label"))
+    assert _place(page) > place
+    seen = _source(page, HERE)
 
     page.keyboard.press("Enter")  # the nearest row
     page.wait_for_function(f"!document.querySelector(\"[aria-label='{HERE}']\").textContent.includes('row 1,')")
     assert re.search(r"row \d+, \d: as it is", captions.nth(1).text_content())
+    _place(page)
     seen = _source(page, HERE)
 
-    before = page.locator(".map-cursor").bounding_box()
     page.get_by_label("z1", exact=True).fill("2.1")
-    seen = _until_changed(page, HERE, seen)
-    assert page.locator(".map-cursor").bounding_box()["x"] != before["x"]  # and the map follows them
+    _until_changed(page, HERE, seen)
+    assert _place(page) == 2.1  # and the map follows them
 
     page.get_by_label("Show row").fill("5")
     page.get_by_text(f"row 5, {digits[1][4]}: as it is").wait_for()
@@ -124,7 +132,7 @@ def test_map_of_many_coordinates_without_data(address, open_page):
     page.get_by_role("note").get_by_text("No data lie beside the model").wait_for()
     page.get_by_label("Across").select_option(label="z3")
     page.get_by_label("Up").select_option(label="z5")
-    page.wait_for_function("document.querySelector('.map-cursor').getAttribute('aria-label').includes('z3')")
+    page.wait_for_function("/z3.*z5/.test(document.querySelector('.map-cursor').getAttribute('aria-label'))")
     seen = _source(page, HERE)
     page.locator(".map-cursor").focus()
     page.keyboard.press("ArrowUp")
