@@ -16,6 +16,8 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from underlie.app.columns import own_columns
+
 #: reads a table by its file's suffix: ``read(path, array=None, drop=())``
 ReadTable: TypeAlias = Callable[..., Any]
 
@@ -39,6 +41,8 @@ class Note:
         Columns of a survival table; the event also as ``COLUMN=VALUE``, the value that means: seen.
     identifier : str, optional
         Column that names the rows.
+    dropped : sequence of str
+        Columns that were left out of the fit on purpose.
     question : dict
         What was asked of a survival model, for its screens to start with: ``horizon``, ``time_unit``, ``control``,
         ``min_gain``, ``randomised``.
@@ -50,6 +54,7 @@ class Note:
     time: str | None = None
     event: str | None = None
     identifier: str | None = None
+    dropped: Sequence[str] = ()
     question: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,8 +83,20 @@ def write_note(model: Path, note: Note) -> None:
     """
     data, folder = Path(note.file).resolve(), model.parent.resolve()
     named = data.relative_to(folder).as_posix() if data.is_relative_to(folder) else os.fspath(data)
-    text = json.dumps({**asdict(note), "file": named, "labels": list(note.labels)}, indent=1, ensure_ascii=False)
+    text = json.dumps({**asdict(note), "file": named}, indent=1, ensure_ascii=False)
     note_file(model).write_text(text + "\n", encoding="utf-8")
+
+
+def read_note(model: Path) -> Note | None:
+    """The note beside a model; None where there is none.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        If it cannot be read, or is something else.
+    """
+    written = note_file(model)
+    return Note(**json.loads(written.read_text(encoding="utf-8"))) if written.is_file() else None
 
 
 def data_of(path: Path, model: Any, read: ReadTable) -> Data:
@@ -105,9 +122,9 @@ def data_of(path: Path, model: Any, read: ReadTable) -> Data:
 
 def _note_of(path: Path) -> Note | None:
     """The note beside a model, or one about the table that is called like it."""
-    written = note_file(path)
-    if written.is_file():
-        return Note(**json.loads(written.read_text(encoding="utf-8")))
+    written = read_note(path)
+    if written is not None:
+        return written
     found = [path.with_suffix(suffix) for suffix in SUFFIXES if path.with_suffix(suffix).is_file()]
     return Note(found[0].name) if found else None
 
@@ -119,7 +136,9 @@ def _read(file: Path, note: Note, model: Any, read: ReadTable) -> Data:
     table = read(file)
     if isinstance(table, np.ndarray):
         return Data(file, None, _shaped(table, model), note=note)
-    rows = _columns_of(table, model, file)
+    if getattr(model, "feature_names_in_", None) is None:
+        raise ValueError("the model was fitted to an array without names of columns; give npy or npz.")
+    rows = own_columns(table, model, file.name)
     names = [name for name in note.labels if name in table.columns]
     labels = table[names].to_numpy() if names else None
     if labels is not None and labels.shape[1] == 1:
@@ -149,16 +168,6 @@ def _shaped(rows: Any, model: Any) -> Any:
         given, wanted = (" × ".join(map(str, s)) for s in (rows.shape[1:], shape))
         raise ValueError(f"its rows are {given}, those of the model are {wanted}.")
     return rows.reshape(len(rows), *shape)
-
-
-def _columns_of(table: Any, model: Any, file: Path) -> Any:
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        raise ValueError("the model was fitted to an array without names of columns; give npy or npz.")
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise ValueError(f"it lacks the column {missing[0]!r}, which the model was fitted to.")
-    return table[list(names)]
 
 
 def _outcomes(table: Any, note: Note) -> Any:

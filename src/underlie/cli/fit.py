@@ -16,13 +16,12 @@ import typer
 from underlie.app.beside import Note, write_note
 from underlie.cli.errors import BadInput, check_folder
 from underlie.cli.processes import is_first, n_processes
+from underlie.cli.saved import MODEL_FILE
 from underlie.cli.tables import Table, parse_kinds, read_table
 from underlie.warnings import UnderlieWarning
 
 if TYPE_CHECKING:
     from underlie.report import Report
-
-MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def fit_table(
     if not is_first():
         return
     model.save(out / MODEL_FILE)
-    write_note(out / MODEL_FILE, Note(os.fspath(table), array=array))
+    write_note(out / MODEL_FILE, Note(os.fspath(table), array=array, dropped=tuple(drop)))
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
     report = Report(

@@ -12,9 +12,8 @@ import pandas as pd
 import typer
 
 from underlie.cli.errors import BadInput
-from underlie.cli.survival_input import outcome_of, split_event
-from underlie.cli.tables import Table, read_table
-from underlie.cli.use import open_model
+from underlie.cli.saved import Saved, open_saved, require_columns
+from underlie.cli.tables import Table
 from underlie.report.numbers import format_number
 
 if TYPE_CHECKING:
@@ -38,12 +37,13 @@ class Asked:
     Attributes
     ----------
     labels : sequence of str
-        Columns of labels, or arrays of an npz file.
+        Columns of labels, or arrays of an npz file. Where nothing is said of labels, outcome or question, it is as the
+        note beside the model has it.
     time, event : str or None
         Columns of the outcome; the event also as COLUMN=VALUE.
     horizon : float or None
         In the unit of the time column.
-    randomised : bool
+    randomised : bool or None
     held_out : bool or None
         Whether the model has not seen the rows; None where it is not said.
     max_rows, seed : int
@@ -53,7 +53,7 @@ class Asked:
     time: str | None = None
     event: str | None = None
     horizon: float | None = None
-    randomised: bool = False
+    randomised: bool | None = None
     held_out: bool | None = None
     max_rows: int = 5000
     seed: int = 0
@@ -77,19 +77,19 @@ def report_on(
 
     for file in out:
         _check_file(file)
-    X, y = read_rows(table, asked, drop=drop, array=array)
-    fitted = open_model(model)
-    _check_asked(fitted, asked)
+    saved = open_saved(model)
+    _check_asked(saved, asked)
+    X, y = read_rows(saved, table, asked, drop=drop, array=array, quiet=quiet)
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
     report = Report(
-        fitted,
+        saved.model,
         X,
         y,
-        title=f"{table.name}: {type(fitted).__name__}",
+        title=f"{table.name}: {saved.name}",
         held_out=asked.held_out,
-        horizon=asked.horizon,
-        randomised=asked.randomised,
+        horizon=saved.asked("horizon") if asked.horizon is None else asked.horizon,
+        randomised=_randomised(saved, table, asked),
         max_rows=asked.max_rows,
         command=command,
         random_state=asked.seed,
@@ -105,23 +105,33 @@ def report_on(
             typer.echo(str(alert), err=True)
 
 
-def read_rows(file: Path, asked: Asked, *, drop: Sequence[str] = (), array: str | None = None) -> tuple[Table, Any]:
-    """The rows that a model sees, and their labels or outcome; None where neither was named."""
-    whole = read_table(file, array=array, drop=drop)
+def read_rows(
+    saved: Saved,
+    file: Path,
+    asked: Asked,
+    *,
+    drop: Sequence[str] = (),
+    array: str | None = None,
+    quiet: bool = False,
+) -> tuple[Table, Any]:
+    """The rows that a model sees, and their labels or outcome; None where there is neither."""
     if asked.labels and asked.time is not None:
         raise BadInput(f"--label {asked.labels[0]}: give labels, or --time and --event, and not both")
-    if (asked.time is None) != (asked.event is None):
-        raise BadInput("--time and --event belong together: give both, or neither")
+    whole = saved.read(file, array)
+    y = _judged_by(saved, whole, file, asked)
+    return saved.rows(whole, file.name, drop=drop, quiet=quiet), y
+
+
+def _judged_by(saved: Saved, whole: Table, file: Path, asked: Asked) -> Any:
+    """Labels or outcomes of the rows."""
     if not isinstance(whole, pd.DataFrame):
-        return whole, _label_arrays(file, asked)
-    if asked.time is not None and asked.event is not None:
-        column, value = split_event(whole, asked.event, file.name)
-        _require_columns(whole, {"--time": [asked.time], "--event": [column]}, file.name)
-        return whole.drop(columns=[asked.time, column]), outcome_of(whole, asked.time, column, value)
-    _require_columns(whole, {"--label": asked.labels}, file.name)
-    names = list(asked.labels)
-    y = None if not names else whole[names[0]] if len(names) == 1 else whole[names]
-    return whole.drop(columns=names), y
+        return _label_arrays(file, asked)
+    if _predicts_times(saved):
+        return saved.outcome(whole, file.name, asked.time, asked.event)
+    require_columns(whole, {"--label": asked.labels}, file.name)
+    noted = () if saved.note is None or not _predicts_labels(saved) else saved.note.labels
+    names = list(asked.labels) or [name for name in noted if name in whole.columns]
+    return None if not names else whole[names[0]] if len(names) == 1 else whole[names]
 
 
 def _label_arrays(file: Path, asked: Asked) -> Any:
@@ -141,23 +151,32 @@ def _label_arrays(file: Path, asked: Asked) -> Any:
     return columns[0] if len(columns) == 1 else np.column_stack(columns)
 
 
-def _require_columns(whole: pd.DataFrame, named: dict[str, Sequence[str]], name: str) -> None:
-    for option, columns in named.items():
-        for column in columns:
-            if column not in whole.columns:
-                raise BadInput(f"{option} {column}: {name} has no such column; use underlie schema to see them")
-
-
-def _check_asked(model: Any, asked: Asked) -> None:
+def _check_asked(saved: Saved, asked: Asked) -> None:
     """Refuse what the model has no use for, rather than leave it out in silence."""
-    survival, labels = hasattr(model, "predict_survival_function"), hasattr(model, "classes_")
-    if asked.time is not None and not survival:
-        raise BadInput(f"--time {asked.time}: a {type(model).__name__} predicts no event times; leave it out")
-    if asked.labels and not labels:
-        raise BadInput(f"--label {asked.labels[0]}: a {type(model).__name__} predicts no labels; --drop this column")
-    if not survival and (asked.horizon is not None or asked.randomised):
+    if (asked.time is None) != (asked.event is None):
+        raise BadInput("--time and --event belong together: give both, or neither")
+    if asked.time is not None and not _predicts_times(saved):
+        raise BadInput(f"--time {asked.time}: a {saved.name} predicts no event times; leave it out")
+    if asked.labels and not _predicts_labels(saved):
+        raise BadInput(f"--label {asked.labels[0]}: a {saved.name} predicts no labels; leave it out")
+    if not _predicts_times(saved) and (asked.horizon is not None or asked.randomised is not None):
         option = "--randomised" if asked.horizon is None else f"--horizon {format_number(asked.horizon)}"
-        raise BadInput(f"{option}: a {type(model).__name__} predicts no event times; leave it out")
+        raise BadInput(f"{option}: a {saved.name} predicts no event times; leave it out")
+
+
+def _predicts_times(saved: Saved) -> bool:
+    return hasattr(saved.model, "predict_survival_function")
+
+
+def _predicts_labels(saved: Saved) -> bool:
+    return hasattr(saved.model, "classes_")
+
+
+def _randomised(saved: Saved, table: Path, asked: Asked) -> bool:
+    """Whether treatment was drawn by lot: as it is said, else as it was of these rows. Other rows are another study."""
+    if asked.randomised is not None:
+        return asked.randomised
+    return saved.is_of(table) and bool(saved.asked("randomised"))
 
 
 def _check_file(file: Path) -> None:

@@ -14,8 +14,8 @@ import typer
 
 from underlie.app.beside import Note, write_note
 from underlie.cli.errors import BadInput, check_folder
-from underlie.cli.fit import MODEL_FILE
 from underlie.cli.progress import progress, recorded
+from underlie.cli.saved import MODEL_FILE
 from underlie.cli.survival_input import Question, read_study
 from underlie.cli.tables import write_table
 from underlie.cli.terminal import print_table
@@ -53,7 +53,7 @@ def analyse_table(
         findings, messages = recorded(lambda: investigate(study, effort, say))
         out.mkdir(parents=True, exist_ok=True)
         findings.model.save(out / MODEL_FILE)
-        write_note(out / MODEL_FILE, note_of(os.fspath(file), study, question))
+        write_note(out / MODEL_FILE, note_of(os.fspath(file), study, question, drop))
         if findings.decisions is not None:
             write_table(recommendations(study, findings.decisions), out / RECOMMENDATIONS_FILE)
         say("drawing the report")
@@ -66,8 +66,8 @@ def analyse_table(
         _print_result(sections, alerts, page, findings, time.perf_counter() - started)
 
 
-def note_of(file: str, study: Study, question: Question) -> Note:
-    """Which data belong to the model, and what was asked of it, for ``underlie app``."""
+def note_of(file: str, study: Study, question: Question, dropped: Sequence[str] = ()) -> Note:
+    """Which data belong to the model, and what was asked of it, for ``underlie app`` and later commands."""
     asked = {
         "horizon": study.horizon,
         "time_unit": study.unit.own or None,
@@ -75,7 +75,14 @@ def note_of(file: str, study: Study, question: Question) -> Note:
         "min_gain": study.min_gain,
         "randomised": study.randomised,
     }
-    return Note(file, time=question.time, event=question.event, identifier=question.identifier, question=asked)
+    return Note(
+        file,
+        time=question.time,
+        event=question.event,
+        identifier=question.identifier,
+        dropped=tuple(dropped),
+        question=asked,
+    )
 
 
 def recommendations(study: Study, decisions: Decisions) -> pd.DataFrame:

@@ -11,27 +11,20 @@ import pandas as pd
 import typer
 
 from underlie.cli.errors import BadInput
-from underlie.cli.fit import MODEL_FILE, Settings, fit_model
+from underlie.cli.fit import Settings, fit_model
+from underlie.cli.saved import Saved, open_saved
 from underlie.cli.tables import SUFFIXES, Table, check_output, read_table, write_table
 from underlie.report.document import Column, Estimate
 from underlie.report.numbers import format_column
-
-
-def open_model(path: Path) -> Any:
-    """The fitted model in a folder that ``underlie fit`` wrote, or in a model file."""
-    import underlie
-
-    file = path / MODEL_FILE if path.is_dir() else path
-    if path.is_dir() and not file.is_file():
-        raise BadInput(f"{path} holds no {MODEL_FILE}; give a folder that 'underlie fit' wrote")
-    return underlie.load(file)
 
 
 def sample_rows(model: Path, n: int, out: Path | None, *, seed: int, quiet: bool) -> None:
     """Draw ``n`` rows; write them to ``out``, or print them as CSV when there is none."""
     if out is not None:
         check_output(out)
-    rows = as_table(open_model(model).sample(n, random_state=seed))
+    saved = open_saved(model)
+    saved.require("sample", "draws no rows; it predicts. Fit one with underlie fit to draw from")
+    rows = _drawn(saved, n, seed)
     if out is not None:
         write_table(rows, out)
         _say(f"{n:,} rows written to {out}", quiet)
@@ -62,9 +55,15 @@ def impute_table(
         raise BadInput(
             f"{source} is a model; give the table to complete as well: underlie impute MODEL TABLE --out FILE"
         )
-    whole = read_table(table or source, array=array)
-    rows = _without(whole, drop, (table or source).name)
-    model = fit_model(rows, settings) if is_table else open_model(source)
+    if table is None:
+        whole = read_table(source, array=array)
+        rows = _without(whole, drop, source.name)
+        model = fit_model(rows, settings)
+    else:
+        saved = open_saved(source)
+        saved.require("impute", "completes no rows; it predicts. Fit one with underlie fit to complete them")
+        whole = saved.read(table, array)
+        rows, model = saved.rows(whole, table.name, drop=drop, quiet=quiet), saved.model
     if draws:
         completed = model.impute(rows, n_draws=draws, random_state=settings.seed)
         result = stack_draws([_with_dropped(as_table(draw), whole) for draw in completed])
@@ -76,13 +75,25 @@ def impute_table(
 
 
 def score_table(
-    model: Path, table: Path, out: Path | None, *, drop: Sequence[str], array: str | None, quiet: bool
+    model: Path,
+    table: Path,
+    out: Path | None,
+    *,
+    time: str | None = None,
+    event: str | None = None,
+    drop: Sequence[str],
+    array: str | None,
+    quiet: bool,
 ) -> None:
     """Print the mean log-likelihood per row with its standard error; write each row's to ``out`` if given."""
     if out is not None:
         check_output(out)
-    rows = read_table(table, array=array, drop=drop)
-    scores = np.asarray(open_model(model).score_samples(rows), dtype=float)
+    saved = open_saved(model)
+    saved.require("score_samples", "gives rows no likelihood; underlie report MODEL TABLE --label judges predictions")
+    whole = saved.read(table, array)
+    outcome = _outcome(saved, whole, table.name, time, event)
+    rows = saved.rows(whole, table.name, drop=drop, quiet=quiet)
+    scores = np.asarray(saved.model.score_samples(rows, *outcome), dtype=float)
     if out is not None:
         index = rows.index if isinstance(rows, pd.DataFrame) else None
         write_table(pd.DataFrame({"log_likelihood": scores}, index=index), out)
@@ -116,6 +127,30 @@ def as_table(rows: Any) -> Table:
     import narwhals as nw
 
     return nw.from_native(rows, eager_only=True).to_pandas()
+
+
+def _drawn(saved: Saved, n: int, seed: int) -> Table:
+    """Rows drawn from a model; those of a survival model with their times and events, under the names of the fit."""
+    drawn = saved.model.sample(n, random_state=seed)
+    if not isinstance(drawn, tuple):
+        return as_table(drawn)
+    rows, outcome = drawn
+    named = (None, None) if saved.note is None else (saved.note.time, saved.note.event)
+    time, event = named[0] or "time", "event" if named[1] is None or "=" in named[1] else named[1]
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(as_table(rows))
+    return table.assign(**{time: outcome["time"], event: outcome["event"].astype(int)})
+
+
+def _outcome(saved: Saved, whole: Table, name: str, time: str | None, event: str | None) -> tuple[Any, ...]:
+    """The outcomes that a survival model scores; nothing for other models."""
+    if not hasattr(saved.model, "predict_survival_function"):
+        if time is not None or event is not None:
+            raise BadInput(f"--time and --event: a {saved.name} predicts no event times; leave them out")
+        return ()
+    y = saved.outcome(whole, name, time, event) if isinstance(whole, pd.DataFrame) else None
+    if y is None:
+        raise BadInput(f"the score of a {saved.name} is that of outcomes: name their columns, --time T --event E")
+    return (y,)
 
 
 def _without(whole: Table, drop: Sequence[str], name: str) -> Table:

@@ -44,6 +44,13 @@ Kinds = Annotated[
         autocompletion=kinds,
     ),
 ]
+TimeColumn = Annotated[
+    str | None, typer.Option("--time", "-t", metavar="COLUMN", help="Time to the event.", autocompletion=columns)
+]
+EventColumn = Annotated[
+    str | None,
+    typer.Option("--event", "-e", metavar="COLUMN[=VALUE]", help="1 where the event was seen.", autocompletion=columns),
+]
 Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same numbers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

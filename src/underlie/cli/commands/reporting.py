@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from underlie.cli.commands.options import ArrayName, Drop, ModelIn, Quiet, Seed, TableIn, examples, typed
+from underlie.cli.commands.options import (
+    ArrayName,
+    Drop,
+    EventColumn,
+    ModelIn,
+    Quiet,
+    Seed,
+    TableIn,
+    TimeColumn,
+    examples,
+    typed,
+)
 from underlie.cli.completion import columns
 from underlie.cli.errors import with_exit_codes
 
@@ -16,9 +27,9 @@ commands = typer.Typer()
 
 @commands.command(
     epilog=examples(
-        "underlie report fit new_patients.csv --drop id --held-out",
+        "underlie report fit patients.csv",
         "underlie report fit new_patients.csv --held-out --out report.html --out tables.tex",
-        "underlie report advice new.csv --time days --event died --horizon 1461 --held-out --out report.html",
+        "underlie report survival.safetensors new.csv --time days --event died --horizon 1461 --out report.html",
     )
 )
 @with_exit_codes
@@ -40,19 +51,14 @@ def report(
             autocompletion=columns,
         ),
     ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", "-t", metavar="COLUMN", help="Time to the event.", autocompletion=columns)
-    ] = None,
-    event: Annotated[
-        str | None,
-        typer.Option(
-            "--event", "-e", metavar="COLUMN[=VALUE]", help="1 where the event was seen.", autocompletion=columns
-        ),
-    ] = None,
+    time: TimeColumn = None,
+    event: EventColumn = None,
     horizon: Annotated[
         float | None, typer.Option("--horizon", metavar="TIME", help="Time asked about, in the unit of --time.")
     ] = None,
-    randomised: Annotated[bool, typer.Option("--randomised", help="Treatment was drawn by lot.")] = False,
+    randomised: Annotated[
+        bool | None, typer.Option("--randomised/--not-randomised", help="Whether treatment was drawn by lot.")
+    ] = None,
     held_out: Annotated[
         bool | None,
         typer.Option("--held-out/--fitted", help="Whether the model has not seen these rows; else it is looked for."),
@@ -63,7 +69,10 @@ def report(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Report on a fitted model and a table: how well it describes and predicts the rows, and what to beware of."""
+    """Report on a fitted model and a table: how well it describes and predicts the rows, and what to beware of.
+
+    Columns and their roles are those of the fit; other columns of the table are left out.
+    """
     from underlie.cli.report import Asked, report_on
 
     asked = Asked(label or (), time, event, horizon, randomised, held_out, max_rows, seed)

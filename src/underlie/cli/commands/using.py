@@ -11,6 +11,7 @@ from underlie.cli.commands.options import (
     ArrayName,
     Drop,
     Epochs,
+    EventColumn,
     Family,
     FileOut,
     Kinds,
@@ -19,6 +20,7 @@ from underlie.cli.commands.options import (
     Quiet,
     Seed,
     TableIn,
+    TimeColumn,
     examples,
 )
 from underlie.cli.completion import columns
@@ -82,7 +84,10 @@ def impute(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Fill in missing cells, once or several times; observed cells are kept as they are."""
+    """Fill in missing cells, once or several times; observed cells are kept as they are.
+
+    Columns that a given model was not fitted to are handed on untouched.
+    """
     from underlie.cli.fit import Settings
     from underlie.cli.use import impute_table
 
@@ -100,14 +105,19 @@ def score(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the log-likelihood of every row.")
     ] = None,
+    time: TimeColumn = None,
+    event: EventColumn = None,
     drop: Drop = None,
     array: ArrayName = None,
     quiet: Quiet = False,
 ) -> None:
-    """Log-likelihood of a table under a fitted model, in nats per row with its standard error."""
+    """Log-likelihood of a table under a fitted model, in nats per row with its standard error.
+
+    Columns and their roles are those of the fit; other columns of the table are left out.
+    """
     from underlie.cli.use import score_table
 
-    score_table(model, table, out, drop=drop or (), array=array, quiet=quiet)
+    score_table(model, table, out, time=time, event=event, drop=drop or (), array=array, quiet=quiet)
 
 
 @commands.command(
