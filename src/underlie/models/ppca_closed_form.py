@@ -15,8 +15,8 @@ from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from underlie.models.linear_gaussian import LinearGaussian, positive_columns
-from underlie.models.ppca_moments import RowMoments
-from underlie.models.ppca_rows import Array, as_matrix
+from underlie.models.ppca_moments import RowMoments, column_means, scatter_about
+from underlie.models.ppca_rows import Array, as_matrix, shaped_matrix
 
 __all__ = [
     "NOISE_FLOOR",
@@ -53,7 +53,7 @@ class Spectrum:
     vectors : ndarray of shape (D, k), orthonormal columns
     total : float, sum of all eigenvalues
     discarded : float, sum of the eigenvalues that are not in `values`
-    magnitude : float, largest absolute value in the data
+    magnitude : float, largest absolute value in the data, or of its means
     """
 
     mean: Array
@@ -89,26 +89,34 @@ def spectrum(X: Array, n_leading: int) -> Spectrum:
 
     Parameters
     ----------
-    X : ndarray of shape (n, D), finite
+    X : ndarray of shape (n, D)
     n_leading : int
         Number of eigenpairs, at most min(n, D).
+
+    Raises
+    ------
+    ValueError
+        Missing or infinite values.
     """
     n, n_columns = X.shape
-    mean = X.mean(axis=0)
+    mean = column_means(X)
+    if not np.isfinite(mean).all():
+        as_matrix(X, missing=False)
+    if n >= n_columns:
+        scatter, left = scatter_about(X, mean)
+        mean = mean + left
+        scatter /= n
+        return _of_covariance(scatter, mean, n, n_leading, _magnitude(mean), lambda: X - mean)
     centred = X - mean
-    tall = n >= n_columns
-    square = centred.T @ centred if tall else centred @ centred.T
+    square = centred @ centred.T
     square /= n
-    total = float(np.trace(square))
-    order = len(square)
-    magnitude = float(max(X.max(), -X.min()))
+    total, magnitude = float(np.trace(square)), _magnitude(mean)
     if n_leading == 0 or total == 0:
         return _flat_spectrum(mean, n_leading, total, magnitude)
     values, vectors = _leading_pairs(square, n_leading)
-    if not _precise(values, order, total):
+    if not _precise(values, n, total):
         return _by_singular_values(centred, n, mean, n_leading, magnitude)
-    if not tall:
-        vectors = centred.T @ (vectors / np.sqrt(n * values))
+    vectors = centred.T @ (vectors / np.sqrt(n * values))
     return Spectrum(mean, values, vectors, total, max(total - float(values.sum()), 0.0), magnitude)
 
 
@@ -127,15 +135,30 @@ def spectrum_of_moments(moments: RowMoments, n_leading: int, parts: Callable[[],
         Gives all rows anew, some at a time, (k, D).
     """
     assert moments.scatter is not None
-    mean, n, magnitude = moments.mean, moments.n_rows, float(moments.largest.max())
-    square = moments.scatter / n
-    total = float(np.trace(square))
+    mean, n = moments.mean, moments.n_rows
+    largest = float(moments.largest.max())
+    return _of_covariance(moments.scatter / n, mean, n, n_leading, largest, lambda: _triangular_factor(parts(), mean))
+
+
+def _of_covariance(
+    square: Array, mean: Array, n: int, n_leading: int, magnitude: float, rows: Callable[[], Array]
+) -> Spectrum:
+    """Of n rows with this covariance (D, D); ``rows`` gives their deviations, or what has their singular values."""
+    total = max(float(np.trace(square)), 0.0)
     if n_leading == 0 or total == 0:
         return _flat_spectrum(mean, n_leading, total, magnitude)
     values, vectors = _leading_pairs(square, n_leading)
     if not _precise(values, len(mean), total):
-        return _by_singular_values(_triangular_factor(parts(), mean), n, mean, n_leading, magnitude)
+        return _by_singular_values(rows(), n, mean, n_leading, magnitude)
     return Spectrum(mean, values, vectors, total, max(total - float(values.sum()), 0.0), magnitude)
+
+
+def _magnitude(mean: Array) -> float:
+    """Largest absolute value of rows with these means, without a look at the rows.
+
+    It matters where values are more than 1e8 times their deviations (`noise_floor`), and is then that of the means.
+    """
+    return float(np.abs(mean).max())
 
 
 def _flat_spectrum(mean: Array, n_leading: int, total: float, magnitude: float) -> Spectrum:
@@ -177,8 +200,6 @@ def _certified_lanczos(square: Array, n_leading: int) -> tuple[Array, Array] | N
     """Leading eigenpairs by Lanczos iterations, with a proof that none was missed; None where that takes too long.
 
     Where the leading eigenvalues stand out, two rounds are enough and much cheaper than a tridiagonal reduction.
-    Lanczos iterations can overlook an eigenvector, so the result is certified: with the pairs found taken out of the
-    matrix, no eigenvalue may exceed the smallest one found, which a Cholesky factorisation decides.
     """
     start = np.random.default_rng(0).standard_normal(len(square))
     width = 2 * n_leading + 10
@@ -186,14 +207,26 @@ def _certified_lanczos(square: Array, n_leading: int) -> tuple[Array, Array] | N
         values, vectors = eigsh(square, n_leading, which="LA", ncv=width, maxiter=2, tol=1e-13, v0=start)
     except ArpackError:
         return None
-    bound = values.min() * (1 + 1e-9)
-    remainder = (vectors * values) @ vectors.T - square
-    remainder[np.diag_indices_from(remainder)] += bound
-    _, failed = linalg.lapack.dpotrf(remainder.T, lower=1, overwrite_a=1, clean=0)
-    if failed:
+    if not _none_missed(square, values, vectors):
         return None
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
+
+
+def _none_missed(square: Array, values: Array, vectors: Array) -> bool:
+    """Whether the matrix has no larger eigenvalue than the smallest of these pairs: Lanczos can overlook one.
+
+    With the pairs taken out of the matrix, its Frobenius norm bounds what is left; where that is no proof, a Cholesky
+    factorisation decides.
+    """
+    bound = float(values.min()) * (1 + 1e-9)
+    flat = square.ravel()
+    if float(flat @ flat) - float(values @ values) < bound**2:
+        return True
+    remainder = (vectors * values) @ vectors.T - square
+    remainder[np.diag_indices_from(remainder)] += bound
+    _, failed = linalg.lapack.dpotrf(remainder.T, lower=1, overwrite_a=1, clean=0)
+    return not failed
 
 
 def _by_singular_values(centred: Array, n: int, mean: Array, n_leading: int, magnitude: float) -> Spectrum:
@@ -238,7 +271,7 @@ def fit_closed_form(X: ArrayLike, n_components: int) -> LinearGaussian:
     >>> print(round(model.noise_variance, 4), model.loadings.ravel().round(4))
     0.6667 [1.7321 1.7321]
     """
-    X = as_matrix(X, missing=False, min_rows=2)
+    X = shaped_matrix(X, min_rows=2)
     check_n_components(n_components, X.shape)
     return model_from_spectrum(spectrum(X, n_components), n_components)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -12,7 +12,11 @@ import numpy as np
 
 from underlie.models.ppca_rows import Array
 
-__all__ = ["RowMoments"]
+__all__ = ["RowMoments", "column_means", "scatter_about"]
+
+# Rows are centred and multiplied a block at a time, so that they are read from memory once (values, not bytes).
+_CACHE_VALUES = 1 << 16
+_SHORT_ROW = 256
 
 
 @final
@@ -63,16 +67,10 @@ class RowMoments:
         if n == 0:
             zero = np.zeros(n_columns)
             return cls(0, zero, zero, zero, np.zeros((n_columns, n_columns)), zero)
+        about = column_means(X)
+        if not np.isnan(about).any():
+            return cls._of_complete(X, about)
         observed = ~np.isnan(X)
-        if observed.all():
-            mean = X.mean(axis=0)
-            centred = X - mean
-            # What rounding left in the mean of large numbers.
-            shift = centred.mean(axis=0)
-            scatter = centred.T @ centred - n * np.outer(shift, shift)
-            counts = np.full(n_columns, float(n))
-            squares = np.maximum(np.diagonal(scatter), 0.0)
-            return cls(n, counts, mean + shift, squares, scatter, np.abs(X).max(axis=0))
         counts = observed.sum(axis=0).astype(np.float64)
         filled = np.where(observed, X, 0.0)
         mean = filled.sum(axis=0) / np.maximum(counts, 1.0)
@@ -80,6 +78,15 @@ class RowMoments:
         shift = centred.sum(axis=0) / np.maximum(counts, 1.0)
         squares = np.maximum(np.einsum("nd,nd->d", centred, centred) - counts * shift**2, 0.0)
         return cls(n, counts, mean + shift, squares, None, np.abs(filled).max(axis=0))
+
+    @classmethod
+    def _of_complete(cls, X: Array, about: Array) -> Self:
+        """Of rows without missing cells, whose means are ``about`` up to rounding."""
+        scatter, left = scatter_about(X, about)
+        n = len(X)
+        squares = np.maximum(np.diagonal(scatter), 0.0)
+        largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+        return cls(n, np.full(len(about), float(n)), about + left, squares, scatter, largest)
 
     @classmethod
     def of_parts(cls, parts: Iterable[Array]) -> Self:
@@ -132,3 +139,49 @@ class RowMoments:
             scatter,
             np.maximum(self.largest, other.largest),
         )
+
+
+def column_means(X: Array) -> Array:
+    """Means of the columns of X (n, D), (D,), NaN where a cell is missing: as one product, in half the time."""
+    means: Array = np.full(len(X), 1.0 / len(X)) @ X
+    return means
+
+
+def scatter_about(X: Array, about: Array) -> tuple[Array, Array]:
+    """Scatter of complete rows, of which the means are known up to rounding, and what they lack.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, D)
+    about : ndarray of shape (D,)
+
+    Returns
+    -------
+    scatter : ndarray of shape (D, D)
+        Sum of (x - mean)(x - mean)'.
+    left : ndarray of shape (D,)
+        The mean less ``about``: what rounding left in the mean of large numbers.
+    """
+    n, n_columns = X.shape
+    step = max(n_columns, _CACHE_VALUES // n_columns)
+    ones, total = np.ones(step), np.zeros(n_columns)
+    scatter: Array | None = None
+    for centred in _deviations(X, about, step):
+        square = centred.T @ centred
+        scatter = square if scatter is None else np.add(scatter, square, out=scatter)
+        total += ones[: len(centred)] @ centred
+    assert scatter is not None
+    left = total / n
+    if n * float(left @ left) > np.finfo(np.float64).eps * float(np.trace(scatter)):
+        scatter -= n * np.outer(left, left)
+    return scatter, left
+
+
+def _deviations(X: Array, about: Array, step: int) -> Iterator[Array]:
+    """Some rows at a time less their means, in one block of memory that is used again."""
+    block = np.empty((min(step, len(X)), len(about)))
+    # To subtract a block from a block is quicker than a short row from each row.
+    repeated = np.tile(about, (len(block), 1)) if len(about) < _SHORT_ROW else about[None]
+    for start in range(0, len(X), step):
+        rows = X[start : start + step]
+        yield np.subtract(rows, repeated[: len(rows)], out=block[: len(rows)])

@@ -28,6 +28,7 @@ __all__ = [
     "pack",
     "packed_size",
     "row_patterns",
+    "shaped_matrix",
     "sweep",
     "unpack",
 ]
@@ -63,15 +64,8 @@ def as_matrix(X: ArrayLike, *, missing: bool, min_rows: int = 1, name: str = "X"
     ValueError
         Not two-dimensional, no columns, too few rows, infinite values, or NaN where none is allowed.
     """
-    matrix = np.ascontiguousarray(X, dtype=np.float64)
-    if matrix.ndim != 2:
-        raise ValueError(f"{name} must be a two-dimensional table (n, D), got an array of shape {matrix.shape}.")
-    n, n_columns = matrix.shape
-    if n_columns == 0:
-        raise ValueError(f"{name} has no columns.")
-    if n < min_rows:
-        raise ValueError(f"{name} has n_samples={n} row(s), at least {min_rows} are needed.")
-    if np.isfinite(matrix.sum()):
+    matrix = shaped_matrix(X, min_rows=min_rows, name=name)
+    if np.isfinite(np.vdot(matrix, matrix)):  # no pass over the cells is quicker
         return matrix
     bad = np.isinf(matrix) if missing else ~np.isfinite(matrix)
     if bad.any():
@@ -80,6 +74,19 @@ def as_matrix(X: ArrayLike, *, missing: bool, min_rows: int = 1, name: str = "X"
             "Mark it as NaN if it is missing." if missing else "Use EM, which takes NaN as missing, or impute first."
         )
         raise ValueError(f"{name} holds {matrix[row, column]} in row {row}, column {column}. {remedy}")
+    return matrix
+
+
+def shaped_matrix(X: ArrayLike, *, min_rows: int = 1, name: str = "X") -> Array:
+    """As `as_matrix`, of numbers that may be anything."""
+    matrix = np.ascontiguousarray(X, dtype=np.float64)
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must be a two-dimensional table (n, D), got an array of shape {matrix.shape}.")
+    n, n_columns = matrix.shape
+    if n_columns == 0:
+        raise ValueError(f"{name} has no columns.")
+    if n < min_rows:
+        raise ValueError(f"{name} has n_samples={n} row(s), at least {min_rows} are needed.")
     return matrix
 
 
