@@ -95,19 +95,18 @@ class LinearFit:
     alpha: Floats | None = None
 
 
-def column_scale(A: Floats) -> Floats:
-    """Standard deviations of the observed cells of each column, (P,); 1 where a column is constant."""
-    return scale_of_moments(np.nanmean(A, axis=0), np.nanstd(A, axis=0))
-
-
-def scale_of_moments(mean: Floats, spread: Floats) -> Floats:
-    """Standard deviations of columns with these means, (P,); 1 where a column is constant up to rounding."""
+def column_scale(table: Table) -> Floats:
+    """Standard deviations of the observed cells of each column, (P,); 1 where a column is constant up to rounding."""
+    mean, spread = table.mean_and_spread()
     return np.where(spread > 8 * np.finfo(np.float64).eps * np.abs(mean), spread, 1.0)
 
 
 def largest_values(A: Floats, encoder: Encoder) -> Floats:
     """Largest absolute value of each column, (P,); ValueError where its square cannot be represented."""
-    return checked_largest(np.fmax(np.fmax.reduce(A, axis=0), -np.fmin.reduce(A, axis=0)), encoder)
+    lowest, highest = A.min(axis=0), A.max(axis=0)
+    if np.isnan(lowest).any():  # cells are missing: the reductions that pass over them are slower
+        lowest, highest = np.fmin.reduce(A, axis=0), np.fmax.reduce(A, axis=0)
+    return checked_largest(np.fmax(highest, -lowest), encoder)
 
 
 def checked_largest(largest: Floats, encoder: Encoder) -> Floats:

@@ -22,7 +22,6 @@ from underlie.estimators.linear_fit import (
     column_scale,
     fit_linear,
     largest_values,
-    scale_of_moments,
     spectrum_ratio,
 )
 from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
@@ -192,10 +191,10 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         start = time.perf_counter()
         settings = FitSettings(self.n_components, self.solver, self.prior, self.tol, self.max_iter)
         self._fit_encoder(X)
-        table, largest, scale = self._look_at(X)
+        table, largest = self._look_at(X)
         settings = replace(settings, n_dependent=self.schema_.kinds.count("categorical"))
         rank = checked_rank(self.n_components, table.shape) if is_whole(self.n_components) else None
-        scale = scale if self.standardize else np.ones_like(scale)
+        scale = column_scale(table) if self.standardize else np.ones_like(largest)
         fitted = fit_linear(table, scale, rank, settings, float((largest / scale).max()))
         self._set_model(ScaledGaussian(fitted.model, scale))
         self._set_relevance(fitted.alpha)
@@ -206,17 +205,15 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         self.fit_time_ = time.perf_counter() - start
         return self
 
-    def _look_at(self, X: Any) -> tuple[Table, Floats, Floats]:
-        """X as numbers, with the largest absolute value and the standard deviation of each column."""
+    def _look_at(self, X: Any) -> tuple[Table, Floats]:
+        """X as numbers, with the largest absolute value of each column."""
         if is_source(X):
             source = as_source(X)
             if len(source) >= self.encoder_.n_numeric:  # of fewer rows, these are smaller than their scatter
                 table = PartedTable(partial(self.encoder_.numeric_parts, source))
-                moments = table.moments
-                largest = checked_largest(moments.largest, self.encoder_)
-                return table, largest, scale_of_moments(moments.mean, np.sqrt(moments.variances))
+                return table, checked_largest(table.moments.largest, self.encoder_)
         A = self.encoder_.numeric(X)
-        return MatrixTable(A), largest_values(A, self.encoder_), column_scale(A)
+        return MatrixTable(A), largest_values(A, self.encoder_)
 
     def _set_model(self, gaussian: ScaledGaussian) -> None:
         self._gaussian = gaussian

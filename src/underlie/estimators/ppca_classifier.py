@@ -20,6 +20,7 @@ from underlie.estimators.labels import checked_labels, class_priors
 from underlie.estimators.linear_fit import FitSettings, LinearFit, column_scale, fit_linear, largest_values
 from underlie.estimators.scaled_gaussian import ScaledGaussian, checked_densities
 from underlie.models.ppca import LinearGaussian, n_parameters, noise_floor
+from underlie.models.ppca_table import MatrixTable
 from underlie.warnings import DataWarning, warn
 
 Floats = NDArray[np.float64]
@@ -152,7 +153,7 @@ class PPCAClassifier(ClassifierMixin, LatentVariableModel):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.class_prior_ = class_priors(self.priors, self.classes_, codes)
         largest = largest_values(A, self.encoder_)
-        scale = column_scale(A) if self.standardize else np.ones(A.shape[1])
+        scale = column_scale(MatrixTable(A)) if self.standardize else np.ones(A.shape[1])
         settings = replace(checked, n_dependent=self.schema_.kinds.count("categorical"))
         self._check_classes(A, codes)
         magnitude = float((largest / scale).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Protocol, Self, final
 
 import numpy as np
@@ -33,6 +34,10 @@ class Table(Protocol):
     @property
     def observed_shares(self) -> Array:
         """Share of the rows that show each column, (D,)."""
+        ...
+
+    def mean_and_spread(self) -> tuple[Array, Array]:
+        """Means and standard deviations (divisor n) of the observed cells of each column, (D,) each."""
         ...
 
     def divided(self, scale: Array) -> Self:
@@ -69,14 +74,17 @@ class MatrixTable:
         n, n_columns = self.values.shape
         return n, n_columns
 
-    @property
+    @cached_property
     def complete(self) -> bool:
-        return not np.isnan(self.values).any()
+        return not np.isnan(np.vdot(self.values, self.values)) or not np.isnan(self.values).any()
 
     @property
     def observed_shares(self) -> Array:
         shares: Array = (~np.isnan(self.values)).mean(axis=0)
         return shares
+
+    def mean_and_spread(self) -> tuple[Array, Array]:
+        return np.nanmean(self.values, axis=0), np.nanstd(self.values, axis=0)
 
     def divided(self, scale: Array) -> MatrixTable:
         return MatrixTable(self.values / scale) if (scale != 1).any() else self
@@ -118,6 +126,9 @@ class PartedTable:
     @property
     def observed_shares(self) -> Array:
         return self.moments.counts / self.moments.n_rows
+
+    def mean_and_spread(self) -> tuple[Array, Array]:
+        return self.moments.mean, np.sqrt(self.moments.variances)
 
     def divided(self, scale: Array) -> PartedTable:
         if (scale == 1).all():
