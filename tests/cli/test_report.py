@@ -94,7 +94,7 @@ def test_labels_are_a_column_or_an_array(run, trial):
             "--label sex: trial.csv has no such column",
         ),
         ("classifier", "trial.csv", ["--time", "days", "--event", "status=dead"], "predicts no event times"),
-        ("classifier", "trial.csv", ["--drop", "status", "--drop", "arm", "--horizon", "3"], "--horizon 3"),
+        ("classifier", "trial.csv", ["--drop", "status", "--drop", "arm", "--horizon", "3"], "--horizon: a PPCA"),
         ("arrays", "rows.npz", ["--array", "X", "--label", "y"], "--label y: rows.npz has no such array"),
         ("survival", "trial.csv", ["--out", "report.pdf"], "unknown kind of report"),
         ("survival", "trial.csv", ["--out", "absent/r.html"], "does not exist"),

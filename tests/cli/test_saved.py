@@ -105,7 +105,7 @@ def study(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ul.SurvivalVAE("arm", **quick).fit(table[["age", "arm"]], y).save(folder / "s.safetensors")
-    question = {"horizon": 400.0, "randomised": True}
+    question = {"horizon": 400.0, "randomised": True, "time_unit": "days"}
     of_survival = Note(
         str(folder / "trial.csv"), time="days", event="status=dead", identifier="name", question=question
     )
@@ -123,11 +123,14 @@ def facts_of(run, *words):
 
 def test_outcome_and_question_of_a_study_are_remembered(run, study, tmp_path):
     plain = facts_of(run, study / "s.safetensors", study / "trial.csv")
-    typed = ("--time", "days", "--event", "status=dead", "--horizon", 400, "--randomised")
+    typed = ("--time", "days", "--event", "status=dead", "--horizon", "400d", "--randomised", "--time-unit", "days")
     repeated = facts_of(run, study / "s.safetensors", study / "trial.csv", *typed)
     assert plain["survival"] == repeated["survival"]
     assert plain["effects"] == repeated["effects"]
     assert plain["survival"]["horizon"] == 400
+    assert plain["time_unit"]["own"] == "days"
+    in_years = facts_of(run, study / "s.safetensors", study / "trial.csv", "--horizon", "1y")
+    assert in_years["survival"]["horizon"] == 365.25
     # other rows are another study: whether lots were drawn there has to be said
     shutil.copy(study / "trial.csv", tmp_path / "other.csv")
     assert facts_of(run, study / "s.safetensors", tmp_path / "other.csv")["effects"]["randomised"] is False

@@ -16,7 +16,7 @@ from report_cases import CASES, case, images, patients, report
 
 import underlie as ul
 from underlie.estimators.persistence import REGISTRY
-from underlie.report import CODES, render_html
+from underlie.report import CODES, document_from_summary, render_html, render_markdown
 from underlie.report.render import write_report
 
 NAMES = sorted(CASES)
@@ -383,6 +383,43 @@ def test_survival_figures_are_those_of_survival_metrics():
     assert effect["effect"] == pytest.approx(
         {k: average[c] for k, c in zip(("value", "lower", "upper"), ("effect", "lower", "upper"), strict=True)}
     )
+
+
+def test_a_unit_of_time_is_said_wherever_a_time_is(monkeypatch):
+    """Texts, tables and axes say 4 years for 48 months; no number and no alert differs otherwise."""
+    one, axes = case("SurvivalVAE"), []
+    for figure in ("survival_curves", "survival_calibration"):
+        drawn = getattr(ul.plot, figure)
+        monkeypatch.setattr(
+            ul.plot, figure, lambda *a, drawn=drawn, **k: axes.append(drawn(*a, **k)) or axes[-1], raising=True
+        )
+    asked = {"n_draws": 8, "n_simulations": 9, "horizon": 4.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bare = ul.Report(one.model, one.X, one.y, **asked)
+        made = ul.Report(one.model, one.X, one.y, time_unit="months", **asked)
+    unit = made.facts.pop("time_unit")
+    assert unit == {"own": "months", "shown": "months", "per_shown": 1.0}
+    assert bare.facts.pop("time_unit") is None
+    for part in ("survival", "effects", "log_likelihood"):
+        assert made.facts[part] == bare.facts[part]
+    assert [alert.code for alert in made.alerts] == [alert.code for alert in bare.alerts]
+    made.facts["time_unit"] = unit
+    for text in (made.summary(), made.to_markdown(), made.to_latex(), made.to_html()):
+        assert "4 months" in text
+        assert not re.search(r"time \d", text)
+    labels = [ax.get_xlabel() for ax in axes]
+    assert labels
+    assert all("months" in label for label in labels)
+    with_years = made.facts | {"time_unit": {"own": "days", "shown": "years", "per_shown": 365.25}}
+    with_years["survival"] = with_years["survival"] | {"horizon": 1461.0, "end": 2000.0}
+    assert "By 4 years (1,461 days) the model" in render_markdown(document_from_summary(with_years))
+
+
+@pytest.mark.parametrize("unit", ["fortnights", "", 12])
+def test_an_unknown_unit_of_time_is_refused_before_any_work(unit):
+    with pytest.raises((ValueError, TypeError), match="time_unit"):
+        ul.Report(object(), None, time_unit=unit)
 
 
 def test_a_calibrated_classifier_is_not_accused_and_an_overconfident_one_is():

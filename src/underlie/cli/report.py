@@ -13,8 +13,8 @@ import typer
 
 from underlie.cli.errors import BadInput
 from underlie.cli.saved import Saved, open_saved, require_columns
+from underlie.cli.survival_time import horizon_option, unit_option
 from underlie.cli.tables import Table
-from underlie.report.numbers import format_number
 
 if TYPE_CHECKING:
     from underlie.report import Report
@@ -41,8 +41,10 @@ class Asked:
         note beside the model has it.
     time, event : str or None
         Columns of the outcome; the event also as COLUMN=VALUE.
-    horizon : float or None
-        In the unit of the time column.
+    horizon : str or None
+        A number in the unit of the time column, or one with a unit.
+    time_unit : str or None
+        Of the time column.
     randomised : bool or None
     held_out : bool or None
         Whether the model has not seen the rows; None where it is not said.
@@ -52,7 +54,8 @@ class Asked:
     labels: Sequence[str] = ()
     time: str | None = None
     event: str | None = None
-    horizon: float | None = None
+    horizon: str | None = None
+    time_unit: str | None = None
     randomised: bool | None = None
     held_out: bool | None = None
     max_rows: int = 5000
@@ -79,6 +82,7 @@ def report_on(
         _check_file(file)
     saved = open_saved(model)
     _check_asked(saved, asked)
+    horizon, time_unit = _times(saved, asked)
     X, y = read_rows(saved, table, asked, drop=drop, array=array, quiet=quiet)
     # No window is ever shown, and a machine without a display must do.
     mpl.use("Agg")
@@ -88,7 +92,8 @@ def report_on(
         y,
         title=f"{table.name}: {saved.name}",
         held_out=asked.held_out,
-        horizon=saved.asked("horizon") if asked.horizon is None else asked.horizon,
+        horizon=horizon,
+        time_unit=time_unit,
         randomised=_randomised(saved, table, asked),
         max_rows=asked.max_rows,
         command=command,
@@ -159,9 +164,19 @@ def _check_asked(saved: Saved, asked: Asked) -> None:
         raise BadInput(f"--time {asked.time}: a {saved.name} predicts no event times; leave it out")
     if asked.labels and not _predicts_labels(saved):
         raise BadInput(f"--label {asked.labels[0]}: a {saved.name} predicts no labels; leave it out")
-    if not _predicts_times(saved) and (asked.horizon is not None or asked.randomised is not None):
-        option = "--randomised" if asked.horizon is None else f"--horizon {format_number(asked.horizon)}"
-        raise BadInput(f"{option}: a {saved.name} predicts no event times; leave it out")
+    of_times = {"--horizon": asked.horizon, "--time-unit": asked.time_unit, "--randomised": asked.randomised}
+    for option, said in of_times.items():
+        if said is not None and not _predicts_times(saved):
+            raise BadInput(f"{option}: a {saved.name} predicts no event times; leave it out")
+
+
+def _times(saved: Saved, asked: Asked) -> tuple[float | None, str | None]:
+    """Horizon and unit of time: as they are said, else as they were at the fit."""
+    if not _predicts_times(saved):
+        return None, None
+    unit = unit_option(asked.time_unit or saved.asked("time_unit"), float(saved.model.follow_up_))
+    horizon = saved.asked("horizon") if asked.horizon is None else horizon_option(asked.horizon, unit)
+    return horizon, unit.own or None
 
 
 def _predicts_times(saved: Saved) -> bool:

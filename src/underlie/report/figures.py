@@ -16,6 +16,7 @@ from underlie.report.numbers import format_number
 from underlie.report.sections.labels import calibration_said
 from underlie.report.sections.survival import calibration_said as survival_calibration_said
 from underlie.report.summary import Evidence
+from underlie.report.time_unit import TimeUnit
 from underlie.report.words import p_as_share, signed
 
 Facts = Mapping[str, Any]
@@ -158,22 +159,23 @@ def _of_survival(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
     found = evidence.survival
     if found is None:
         return
+    unit = TimeUnit.in_facts(facts)
     sure = ", with its 95 % interval" if evidence.effort.n_simulations else ""
     if np.isfinite(found.metrics.calibration.observed.value).any():
         yield picture(
-            ul.plot.survival_calibration(found.metrics),
-            f"Are predicted risks right at time {format_number(found.metrics.horizon)}?",
+            ul.plot.survival_calibration(found.metrics, **unit.axis),
+            f"Are predicted risks right at {unit.text(found.metrics.horizon)}?",
             alt="Observed against predicted risk of an event by the horizon in groups of predicted risk, with the "
             "diagonal of right predictions.",
             reading=f"Each mark is a group of rows of like predicted risk{sure}; on the dashed line predictions are "
-            f"right. {survival_calibration_said(facts['survival'])}",
+            f"right. {survival_calibration_said(facts['survival'], unit)}",
             media="svg",
         )
     if not evidence.model.treatments_:
         X, y, rows = _drawn(evidence)
         band = ", with its pointwise 95 % interval" if evidence.model.n_replicates > 1 else ""
         yield picture(
-            ul.plot.survival_curves(evidence.model, X, average=True, observed=y),
+            ul.plot.survival_curves(evidence.model, X, average=True, observed=y, **unit.axis),
             "Predicted and observed survival",
             alt=f"The predicted survival curve averaged over {rows}, and their Kaplan-Meier curve.",
             reading=f"Thick: the predicted curves averaged over {rows}{band}. Thin steps: Kaplan-Meier. Where "
@@ -215,7 +217,9 @@ def _of_effects(facts: Facts, evidence: Evidence) -> Iterator[Figure]:
     steps = " Thin steps: Kaplan-Meier of those who received each; where they part from the thick curve, these had "
     steps += "other covariates, or the model is off."
     yield picture(
-        ul.plot.survival_curves(model, X, average=True, horizon=effects["horizon"], **observed),
+        ul.plot.survival_curves(
+            model, X, average=True, horizon=effects["horizon"], **TimeUnit.in_facts(facts).axis, **observed
+        ),
         "If every row had received the same",
         alt=f"Predicted survival curves averaged over {rows}, one per treatment, with bands"
         + (", and Kaplan-Meier curves of those who received each." if observed else "."),

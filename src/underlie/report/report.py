@@ -19,6 +19,7 @@ from underlie.report.markdown import render_markdown, write_markdown
 from underlie.report.render import render_html
 from underlie.report.summary import Effort, Evidence, investigate
 from underlie.report.text import render_text
+from underlie.report.time_unit import known_unit
 
 _FRAME_HEIGHT = 720
 PathLike = str | os.PathLike[str]
@@ -53,6 +54,9 @@ class Report:
         if location, scale and range of all its columns are the same; otherwise the report says that it is not known.
     horizon : float, optional
         Time at which survival is asked for, in the unit of y; by default the median time of events.
+    time_unit : {"days", "weeks", "months", "years"}, optional
+        The unit of the times in y. With it texts, tables and axes say a time in the unit that reads best: 1461 days are
+        4 years. The horizon stays in the unit of y.
     randomised : bool
         Whether treatment was drawn by lot.
     n_draws : int, optional
@@ -90,7 +94,7 @@ class Report:
     sklearn.exceptions.NotFittedError
         If the model was not fitted.
     ValueError
-        If X does not have the columns that the model was fitted to, or y does not fit.
+        If X does not have the columns that the model was fitted to, y does not fit, or the unit of time is not known.
 
     Examples
     --------
@@ -119,6 +123,7 @@ class Report:
         title: str | None = None,
         held_out: bool | None = None,
         horizon: float | None = None,
+        time_unit: str | None = None,
         randomised: bool = False,
         n_draws: int | None = None,
         n_simulations: int = 199,
@@ -140,6 +145,7 @@ class Report:
         effort = Effort(
             held_out=held_out,
             horizon=horizon,
+            time_unit=None if time_unit is None else _checked_unit(time_unit),
             randomised=bool(randomised),
             n_draws=None if n_draws is None else checked_count(n_draws, "n_draws"),
             n_simulations=int(n_simulations),
@@ -258,6 +264,15 @@ class Report:
             f'<iframe srcdoc="{page}" title="{html.escape(self.facts["title"], quote=True)}" '
             f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 1px solid #d0d7de; background: #fff"></iframe>'
         )
+
+
+def _checked_unit(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"time_unit must be the name of a unit, such as 'days', got {name!r}.")
+    try:
+        return known_unit(name)
+    except ValueError as error:
+        raise ValueError(f"time_unit: {error}.") from None
 
 
 def _delivered(text: str, path: PathLike | None) -> str | None:

@@ -22,6 +22,7 @@ from underlie.report.facts.survival import Predictions, default_horizon, effect_
 from underlie.report.layout import SUMMARY_FORMAT
 from underlie.report.plain import plain
 from underlie.report.provenance import provenance
+from underlie.report.time_unit import TimeUnit
 from underlie.warnings import UnderlieWarning
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ class Effort:
         Whether the model has not seen the rows; None where it is not said.
     horizon : float or None
         Time at which survival is asked for, in the unit of y.
+    time_unit : str or None
+        Of y: days, weeks, months or years.
     randomised : bool
         Whether treatment was drawn by lot.
     n_draws : int or None
@@ -52,6 +55,7 @@ class Effort:
 
     held_out: bool | None = None
     horizon: float | None = None
+    time_unit: str | None = None
     randomised: bool = False
     n_draws: int | None = None
     n_simulations: int = 199
@@ -111,9 +115,9 @@ def investigate(
     -------
     facts : dict
         JSON types; nothing is rounded or worded. With the keys ``format``, ``title``, ``model``, ``data``,
-        ``log_likelihood``, ``moments``, ``latent``, ``labels``, ``survival``, ``effects``, ``history``, ``left_out``,
-        ``alerts`` and ``provenance``. A part that these rows or this model have no answer to is None; ``left_out``
-        says why.
+        ``log_likelihood``, ``moments``, ``latent``, ``labels``, ``survival``, ``effects``, ``time_unit``, ``history``,
+        ``left_out``, ``alerts`` and ``provenance``. A part that these rows or this model have no answer to is None;
+        ``left_out`` says why.
     evidence : Evidence
 
     Raises
@@ -147,6 +151,7 @@ def investigate(
             "labels": left_out.unless(lambda: _labels(evidence), "Labels"),
             "survival": left_out.unless(lambda: _survival(evidence), "Event times"),
             "effects": left_out.unless(lambda: _effects(evidence), "Effects of treatment"),
+            "time_unit": _time_unit(model, effort.time_unit),
             "history": history_facts(model),
         }
     facts["left_out"] = left_out.said
@@ -210,6 +215,14 @@ def _effects(evidence: Evidence) -> dict[str, Any] | None:
     horizon = default_horizon(evidence.model, evidence.judged, evidence.effort.horizon)
     found = effect_facts(evidence.model, evidence.judged, horizon)
     return None if found is None else {**found, "randomised": evidence.effort.randomised}
+
+
+def _time_unit(model: Any, name: str | None) -> dict[str, Any] | None:
+    """The unit of y, and that in which times are shown; None where it is not said or there are no times."""
+    if name is None or not hasattr(model, "follow_up_"):
+        return None
+    unit: dict[str, Any] = plain(vars(TimeUnit.of(name, float(model.follow_up_))))
+    return unit
 
 
 def _seed_of(model: Any) -> int | None:

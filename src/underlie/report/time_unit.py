@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 from underlie.report.numbers import format_number
 
@@ -50,6 +51,17 @@ class TimeUnit:
                 return cls(own, larger, per)
         return cls(own, own, 1.0)
 
+    @classmethod
+    def in_facts(cls, facts: Mapping[str, Any]) -> TimeUnit:
+        """The unit that the facts of a report are in; that of no name where they say none."""
+        found = facts.get("time_unit")
+        return cls(**found) if found else cls()
+
+    @property
+    def axis(self) -> dict[str, Any]:
+        """How figures draw time: arguments of those of `underlie.plot`."""
+        return {"unit": self.shown, "per_unit": self.per_shown}
+
     def text(self, time: float) -> str:
         """A time in the shown unit, short ones in the table's own, or with the word "time" where there is none.
 
@@ -60,9 +72,20 @@ class TimeUnit:
         >>> TimeUnit.of("days", 2659).text(67)
         '67 days'
         """
+        return self.length(time) if self.own else f"time {self.length(time)}"
+
+    def length(self, time: float) -> str:
+        """How long a time is, without the word "time".
+
+        Examples
+        --------
+        >>> TimeUnit.of("days", 2659).length(1461), TimeUnit().length(12.5)
+        ('4 years', '12.5')
+        """
+        if not self.own:
+            return format_number(time)
         shown, per = (self.own, 1.0) if time < self.per_shown else (self.shown, self.per_shown)
-        number = format_number(time / per, 3)
-        return f"{number} {shown}" if shown else f"time {number}"
+        return f"{format_number(time / per, 3)} {shown}"
 
     def both(self, time: float) -> str:
         """The same with the table's own number where that is another."""

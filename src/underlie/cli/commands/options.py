@@ -51,6 +51,13 @@ EventColumn = Annotated[
     str | None,
     typer.Option("--event", "-e", metavar="COLUMN[=VALUE]", help="1 where the event was seen.", autocompletion=columns),
 ]
+Horizon = Annotated[
+    str | None,
+    typer.Option("--horizon", metavar="TIME", help="Time asked about, in the unit of --time, or such as 4y, 18m."),
+]
+UnitOfTime = Annotated[
+    str | None, typer.Option("--time-unit", metavar="UNIT", help="Of --time: days, weeks, months or years.")
+]
 Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same numbers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

@@ -11,11 +11,13 @@ from underlie.cli.commands.options import (
     ArrayName,
     Drop,
     EventColumn,
+    Horizon,
     ModelIn,
     Quiet,
     Seed,
     TableIn,
     TimeColumn,
+    UnitOfTime,
     examples,
     typed,
 )
@@ -29,7 +31,7 @@ commands = typer.Typer()
     epilog=examples(
         "underlie report fit patients.csv",
         "underlie report fit new_patients.csv --held-out --out report.html --out tables.tex",
-        "underlie report survival.safetensors new.csv --time days --event died --horizon 1461 --out report.html",
+        "underlie report advice new.csv -t days -e died --horizon 4y --time-unit days --out report.html",
     )
 )
 @with_exit_codes
@@ -53,9 +55,8 @@ def report(
     ] = None,
     time: TimeColumn = None,
     event: EventColumn = None,
-    horizon: Annotated[
-        float | None, typer.Option("--horizon", metavar="TIME", help="Time asked about, in the unit of --time.")
-    ] = None,
+    horizon: Horizon = None,
+    time_unit: UnitOfTime = None,
     randomised: Annotated[
         bool | None, typer.Option("--randomised/--not-randomised", help="Whether treatment was drawn by lot.")
     ] = None,
@@ -75,5 +76,5 @@ def report(
     """
     from underlie.cli.report import Asked, report_on
 
-    asked = Asked(label or (), time, event, horizon, randomised, held_out, max_rows, seed)
+    asked = Asked(label or (), time, event, horizon, time_unit, randomised, held_out, max_rows, seed)
     report_on(model, table, out or (), asked, drop=drop or (), array=array, quiet=quiet, command=typed())

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from underlie.cli.commands.options import ArrayName, Drop, Epochs, Kinds, Quiet, Seed, TableIn, examples, typed
+from underlie.cli.commands.options import (
+    ArrayName,
+    Drop,
+    Epochs,
+    Horizon,
+    Kinds,
+    Quiet,
+    Seed,
+    TableIn,
+    UnitOfTime,
+    examples,
+    typed,
+)
 from underlie.cli.completion import columns
 from underlie.cli.errors import with_exit_codes
 
@@ -48,13 +60,8 @@ def survival(
             autocompletion=columns,
         ),
     ] = None,
-    horizon: Annotated[
-        str | None,
-        typer.Option("--horizon", metavar="TIME", help="Time asked about, in the unit of --time, or such as 4y, 18m."),
-    ] = None,
-    time_unit: Annotated[
-        str | None, typer.Option("--time-unit", metavar="UNIT", help="Of --time: days, weeks, months or years.")
-    ] = None,
+    horizon: Horizon = None,
+    time_unit: UnitOfTime = None,
     control: Annotated[
         str | None, typer.Option("--control", metavar="LEVEL", help="Treatment that others are compared with.")
     ] = None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from underlie.report.document import Alert
-from underlie.report.numbers import format_number
+from underlie.report.time_unit import TimeUnit
 from underlie.report.words import p_said, percent, signed
 
 Facts = Mapping[str, Any]
@@ -19,6 +19,7 @@ def of_survival(facts: Facts) -> Iterator[Alert]:
     found = facts["survival"]
     if not found:
         return
+    unit = TimeUnit.in_facts(facts)
     if found["n_events"] < _FEW_EVENTS:
         yield Alert(
             "warning",
@@ -30,7 +31,7 @@ def of_survival(facts: Facts) -> Iterator[Alert]:
         yield Alert(
             "warning",
             "Few rows at the horizon",
-            f"{found['at_risk']} rows were followed to time {format_number(found['horizon'])}.",
+            f"{found['at_risk']} rows were followed to {unit.text(found['horizon'])}.",
             "few-at-risk",
             "Choose an earlier horizon.",
         )
@@ -50,7 +51,7 @@ def of_survival(facts: Facts) -> Iterator[Alert]:
         yield Alert(
             "warning",
             "Predicted risk is off on the whole",
-            f"By time {format_number(found['horizon'])} the model predicts {abs(100 * off['value']):.1f} points "
+            f"By {unit.text(found['horizon'])} the model predicts {abs(100 * off['value']):.1f} points "
             f"{'more' if off['value'] > 0 else 'less'} risk than was observed (95 % interval of the difference "
             f"{_ends(off, 1, 100)}).",
             "risk-off",

@@ -8,6 +8,7 @@ from typing import Any
 
 from underlie.report.document import Column, Estimate, Interval
 from underlie.report.numbers import format_column, format_number
+from underlie.report.time_unit import TimeUnit
 from underlie.report.words import p_said, percent
 
 Facts = Mapping[str, Any]
@@ -157,19 +158,19 @@ def _survival(facts: Facts) -> Iterator[Line]:
         return
     n, events = found["n"], found["n_events"]
     yield "Events", f"{events:,}; {n - events:,} censored ({percent((n - events) / n)})"
+    unit = TimeUnit.in_facts(facts)
     if found["follow_up"] is not None:
-        yield "Median follow-up", format_number(found["follow_up"])
+        yield "Median follow-up", unit.length(found["follow_up"])
     yield "C-index (Antolini)", interval(found["antolini"], decimals=3)
     less = interval(found["integrated_brier_less_kaplan_meier"], decimals=4)
     yield "Integrated Brier score", f"{interval(found['integrated_brier'], decimals=4)}; less Kaplan-Meier's {less}"
-    at = format_number(found["horizon"])
     risk, seen = found["predicted_risk"], found["observed_risk"]
     observed = "" if seen["value"] is None else f"; observed {interval(seen, 100, 1)} %"
-    yield f"Risk by time {at}", f"predicted {100 * risk['value']:.1f} %{observed}"
+    yield f"Risk by {unit.text(found['horizon'])}", f"predicted {100 * risk['value']:.1f} %{observed}"
 
 
 def _effects(facts: Facts) -> Iterator[Line]:
-    effects = facts["effects"]
+    effects, unit = facts["effects"], TimeUnit.in_facts(facts)
     for one in effects["compared"] if effects else ():
         points = f"{interval(one['effect'], 100, 1)} points of survival"
-        yield f"Effect of {effect_label(one, effects)}", f"{points} at time {format_number(effects['horizon'])}"
+        yield f"Effect of {effect_label(one, effects)}", f"{points} at {unit.text(effects['horizon'])}"

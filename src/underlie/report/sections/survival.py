@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from underlie.report.document import Block, Column, Figure, Section, Table, table
-from underlie.report.numbers import format_number
 from underlie.report.sections.overview import interval, interval_cell
+from underlie.report.time_unit import TimeUnit
 
 Facts = Mapping[str, Any]
 
@@ -17,7 +17,8 @@ def survival_section(facts: Facts, figures: tuple[Figure, ...] = ()) -> Section 
     found = facts["survival"]
     if not found:
         return None
-    blocks: tuple[Block, ...] = (_brier_said(found), calibration_said(found), _metric_table(found))
+    unit = TimeUnit.in_facts(facts)
+    blocks: tuple[Block, ...] = (_brier_said(found), calibration_said(found, unit), _metric_table(found, unit))
     return Section("How well event times are predicted", (*blocks, *figures))
 
 
@@ -26,7 +27,9 @@ def effect_section(facts: Facts, figures: tuple[Figure, ...] = ()) -> Section | 
     effects = facts["effects"]
     if not effects:
         return None
-    return Section("What treatments are predicted to change", (*_effect_blocks(effects), *figures))
+    return Section(
+        "What treatments are predicted to change", (*_effect_blocks(effects, TimeUnit.in_facts(facts)), *figures)
+    )
 
 
 def _brier_said(found: Facts) -> str:
@@ -49,18 +52,18 @@ def _brier_said(found: Facts) -> str:
     )
 
 
-def calibration_said(found: Facts) -> str:
+def calibration_said(found: Facts, unit: TimeUnit) -> str:
     """Whether the predicted share of events is the observed one."""
-    at, off = format_number(found["horizon"]), found["calibration_in_the_large"]
-    text = f"By time {at} the model predicts an event for {100 * found['predicted_risk']['value']:.1f} % of the rows"
+    at, off = unit.both(found["horizon"]), found["calibration_in_the_large"]
+    text = f"By {at} the model predicts an event for {100 * found['predicted_risk']['value']:.1f} % of the rows"
     if found["observed_risk"]["value"] is None:
         return text + "; the observed share is not known there."
     text += f", and {interval(found['observed_risk'], 100, 1)} % had it (Kaplan-Meier)"
     return text + f": {interval(off, 100, 1)} points more predicted than observed."
 
 
-def _metric_table(found: Facts) -> Table:
-    at = format_number(found["horizon"])
+def _metric_table(found: Facts, unit: TimeUnit) -> Table:
+    at = unit.text(found["horizon"])
     shown = (
         ("C-index (Antolini), of whole curves", "antolini", 1, 3),
         ("C-index (Harrell), of restricted means", "harrell", 1, 3),
@@ -80,20 +83,20 @@ def _metric_table(found: Facts) -> Table:
         rows,
         f"{found['n']:,} rows, {found['n_events']:,} events. C-index: share of pairs in which the row with the earlier "
         "event was given the higher risk; 0.5 is guessing. Intervals by bootstrap over these rows; they do not carry "
-        f"the uncertainty of the fit. Scores are integrated to {format_number(found['end'])}; censoring is estimated "
+        f"the uncertainty of the fit. Scores are integrated to {unit.text(found['end'])}; censoring is estimated "
         "from these rows.",
     )
 
 
-def _effect_blocks(effects: Facts) -> Iterator[Block]:
-    at, control = format_number(effects["horizon"]), effects["control"]
+def _effect_blocks(effects: Facts, unit: TimeUnit) -> Iterator[Block]:
+    at, control = unit.text(effects["horizon"]), effects["control"]
     said = (
         "Treatment was drawn by lot, as the report was told, so that differences are effects."
         if effects["randomised"]
         else "The comparison is adjusted for the covariates of the table and for nothing else: differences are effects "
         "only if nothing else influenced both who was treated how and what became of them."
     )
-    yield f"Predicted survival at time {at} if all rows had received one treatment, and if all had {control}. {said}"
+    yield f"Predicted survival at {at} if all rows had received one treatment, and if all had {control}. {said}"
     columns = (
         Column("treatment"),
         Column("survival with it, %", "number", decimals=1),
@@ -112,7 +115,7 @@ def _effect_blocks(effects: Facts) -> Iterator[Block]:
         for one in effects["compared"]
     ]
     yield table(
-        f"Average effect on survival at time {at}",
+        f"Average effect on survival at {at}",
         columns,
         rows,
         "In brackets 95 % intervals from the spread of the replicates. Comparable: both treatments were given often "

@@ -15,7 +15,7 @@ from underlie.estimators.survival_effects import MIN_PROPENSITY
 from underlie.report.document import Cell, Column, Figure, Interval, Section, Table, table
 from underlie.report.images import picture
 from underlie.report.study.findings import MOST_COMPARED, Decisions, Findings
-from underlie.report.study.sections import drawing, grid, points, said, shown_treatments
+from underlie.report.study.sections import grid, points, said, shown_treatments
 from underlie.report.study.study import Study
 
 RECOMMENDED: Final = "recommended"
@@ -148,7 +148,7 @@ def _average_figure(study: Study, findings: Findings) -> Figure:
             average=True,
             observed=study.y,
             horizon=study.horizon,
-            **drawing(study),
+            **study.unit.axis,
         ),
         "If everybody had received the same",
         alt="Predicted survival curves averaged over all patients, one per treatment, with bands, and Kaplan-Meier "

@@ -33,11 +33,6 @@ def said(cell: Interval, decimals: int = 1) -> str:
     return format_column(Column("", "interval", decimals=decimals), [cell])[0]
 
 
-def drawing(study: Study) -> dict[str, Any]:
-    """How time is drawn in every figure."""
-    return {"unit": study.unit.shown, "per_unit": study.unit.per_shown}
-
-
 def grid(study: Study) -> np.ndarray[Any, Any]:
     """Times of the curves: from 0 to where few are left, and at least past the horizon."""
     last = float(study.y["time"].max())
@@ -142,7 +137,7 @@ def _calibration_figure(study: Study, findings: Findings) -> Figure:
     gap = own.calibration_in_the_large
     off = points(gap.value, gap.lower, gap.upper)
     return picture(
-        ul.plot.survival_calibration(findings.calibration, **drawing(study)),
+        ul.plot.survival_calibration(findings.calibration, **study.unit.axis),
         f"Are predicted risks right at {study.at}?",
         alt=f"Observed against predicted risk of an event by {study.at} in groups of predicted risk, for "
         f"{' and '.join(findings.calibration)}, with the diagonal of right predictions.",
@@ -209,7 +204,7 @@ def _curves_figure(study: Study, findings: Findings, chosen: dict[str, int]) -> 
             treatments=treatments,
             names=[f"{name}: patient {study.patients[i]}" for name, i in chosen.items()],
             horizon=study.horizon,
-            **drawing(study),
+            **study.unit.axis,
         ),
         "Predicted survival" + (" under each treatment" if study.options else ""),
         alt=f"Predicted survival curves of {len(rows)} patients, with bands.",
