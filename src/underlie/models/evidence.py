@@ -19,12 +19,14 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from underlie.distributions import Likelihood
@@ -37,10 +39,10 @@ _FREE_PRECISION = 0.04
 _INTERCEPT_PRECISION = 1e-6
 _PRECISION_RANGE = (1e-2, 1e6)
 _START_PRECISION = 10.0
-_OUTER, _FIRST, _INNER = 40, 12, 2
-_STEP_TOLERANCE = 1e-3
-_PRECISION_TOLERANCE = 0.05
-_DIFFERENCE = 1e-4
+_OUTER, _INNER = 40, 10
+_GAIN_TOLERANCE = 1e-3
+_PRECISION_TOLERANCE, _INNER_TOLERANCE = 0.05, 0.02
+_DIFFERENCE = 1e-5
 
 
 @final
@@ -97,6 +99,7 @@ def regress(
     outcome: Floats,
     *,
     components: Floats | None = None,
+    near: Regression | None = None,
 ) -> Regression:
     r"""Fit a regression with precisions by evidence.
 
@@ -112,6 +115,8 @@ def regress(
         Encoded.
     components : ndarray (n_raw, c), optional
         C; by default the identity.
+    near : Regression, optional
+        The fit of a model much like this one, where to begin.
 
     Returns
     -------
@@ -120,49 +125,49 @@ def regress(
     n, p = terms.shape
     matrix = np.eye(head.n_raw) if components is None else np.asarray(components, dtype=float)
     places, labels = _layout(groups, p)
-    names = sorted({label for label in labels if label not in (None, FREE)})
-    member = np.array([names.index(label) if label in names else -1 for label in labels])
-    precision = np.full(len(names), _START_PRECISION)
-    fixed = np.where([label is None for label in labels], _INTERCEPT_PRECISION, _FREE_PRECISION)
-    value_and_slopes = _objective(head, outcome, matrix)
+    prior = _Prior.of(labels)
     columns = [np.column_stack([np.ones(n), terms])[:, 1 + places[places[:, 0] == c, 1]] for c in range(len(groups))]
-    theta = np.zeros(len(labels))
-    effective = np.zeros(len(names))
-    state = _State(columns, value_and_slopes)
-    factor: Floats = np.eye(len(theta))
-    log_likelihood = 0.0
-    for outer in range(_OUTER):
-        penalty = np.where(member >= 0, precision[member] if len(names) else 0.0, fixed)
-        theta, log_likelihood, curvature = _maximise(state, theta, penalty, _INNER if outer else _FIRST)
-        factor = np.linalg.cholesky(curvature + np.diag(penalty))
-        inverse = np.einsum("ij,ij->j", *(2 * [solve_triangular(factor, np.eye(len(theta)), lower=True)]))
-        shares = 1.0 - penalty * inverse
-        effective = np.array([shares[member == g].sum() for g in range(len(names))])
-        squares = np.array([(theta[member == g] ** 2).sum() for g in range(len(names))])
-        # The small constants are a weak prior on the variance: they keep an empty group's precision finite.
-        new = np.clip((effective + 1e-3) / (squares + 1e-6), *_PRECISION_RANGE)
-        change = np.abs(np.log(new / precision)).max() if len(names) else 0.0
-        precision = new
-        if change < _PRECISION_TOLERANCE:
-            break
-    penalty = np.where(member >= 0, precision[member] if len(names) else 0.0, fixed)
+    likelihood = _LogLikelihood(columns, _slopes_of(head, outcome, matrix))
+    begun = near or blank_regression(len(groups), p)
+    precision = np.array([begun.precision.get(name, _START_PRECISION) for name in prior.names])
+    here = likelihood.near(np.column_stack([begun.intercept, begun.weight])[places[:, 0], 1 + places[:, 1]])
+    here, precision = _fitted(likelihood, here, prior, precision)
+    penalty = prior.penalty(precision)
+    factor = here.factor(penalty)
+    effective = prior.effective(penalty, factor)
     evidence = (
-        log_likelihood
-        - 0.5 * float(penalty @ theta**2)
+        here.value
+        - 0.5 * float(penalty @ here.theta**2)
         + 0.5 * float(np.log(penalty).sum())
         - float(np.log(np.diag(factor)).sum())
     )
-    intercept, weight = _unpack(theta, places, (len(groups), p))
+    intercept, weight = _unpack(here.theta, places, (len(groups), p))
     return Regression(
         intercept,
         weight,
-        dict(zip(names, precision.tolist(), strict=True)),
-        dict(zip(names, effective.tolist(), strict=True)),
+        dict(zip(prior.names, precision.tolist(), strict=True)),
+        dict(zip(prior.names, effective.tolist(), strict=True)),
         evidence,
         places,
-        theta,
+        here.theta,
         factor,
     )
+
+
+def _fitted(
+    likelihood: _LogLikelihood, here: _Quadratic, prior: _Prior, precision: Floats
+) -> tuple[_Quadratic, Floats]:
+    """Newton's steps for the coefficients, with each of which precisions settle on the quadratic that it rests on."""
+    for _ in range(_OUTER):
+        target, settled = _settled(here, prior, precision)
+        penalty = prior.penalty(settled)
+        there = _climbed(likelihood, here, target, penalty)
+        gain = there.penalised(penalty) - here.penalised(penalty)
+        change = np.abs(np.log(settled / precision)).max(initial=0.0)
+        here, precision = there, settled
+        if gain < _GAIN_TOLERANCE and change < _PRECISION_TOLERANCE:
+            break
+    return here, precision
 
 
 def _layout(groups: Sequence[Sequence[str | None]], p: int) -> tuple[NDArray[np.intp], list[str | None]]:
@@ -187,38 +192,146 @@ def _unpack(theta: Floats, places: NDArray[np.intp], shape: tuple[int, ...]) -> 
     return full[:, 0], full[:, 1:]
 
 
-#: scores (n, c) -> value (n,), and with slopes: gradient (n, c), negative curvature (n, c, c)
-_Slopes = Callable[[Floats, bool], tuple[Floats, Floats, Floats]]
+@final
+@dataclass(frozen=True)
+class _Prior:
+    """Normal priors of the coefficients, whose precisions are fixed, or shared by a group.
+
+    Attributes
+    ----------
+    names : list of str
+        The groups.
+    member : ndarray (k,)
+        Group of each coefficient; the number of groups where its precision is fixed.
+    fixed : ndarray (k,)
+        What it is fixed at.
+    """
+
+    names: list[str]
+    member: NDArray[np.intp]
+    fixed: Floats
+
+    @classmethod
+    def of(cls, labels: Sequence[str | None]) -> _Prior:
+        names = sorted({label for label in labels if label not in (None, FREE)})
+        member = np.array([names.index(label) if label in names else len(names) for label in labels])
+        return cls(names, member, np.where([label is None for label in labels], _INTERCEPT_PRECISION, _FREE_PRECISION))
+
+    def penalty(self, precision: Floats) -> Floats:
+        """Precision of each coefficient."""
+        shared = self.member < len(self.names)
+        return np.where(shared, np.append(precision, 0.0)[self.member], self.fixed)
+
+    def effective(self, penalty: Floats, factor: Floats) -> Floats:
+        """Effective number of parameters of each group, given the Cholesky factor of the posterior's precision."""
+        inverse, _ = dtrtri(factor, lower=1)
+        return self._by_group(1.0 - penalty * np.einsum("ij,ij->j", inverse, inverse))
+
+    def refitted(self, theta: Floats, penalty: Floats, factor: Floats) -> Floats:
+        """The precisions at which the evidence would no longer rise, were the posterior to stay as it is."""
+        # The small constants are a weak prior on the variance: they keep an empty group's precision finite.
+        found = (self.effective(penalty, factor) + 1e-3) / (self._by_group(theta**2) + 1e-6)
+        return np.clip(found, *_PRECISION_RANGE)
+
+    def _by_group(self, values: Floats) -> Floats:
+        total: Floats = np.bincount(self.member, values, len(self.names) + 1).astype(float)
+        return total[: len(self.names)]
 
 
-def _objective(head: Likelihood, outcome: Floats, matrix: Floats) -> _Slopes:
+@final
+@dataclass(frozen=True)
+class _Quadratic:
+    """The log-likelihood near some parameters: its value, gradient and negative curvature there."""
+
+    theta: Floats
+    value: float
+    gradient: Floats
+    curvature: Floats
+
+    def factor(self, penalty: Floats) -> Floats:
+        """Lower Cholesky factor of the posterior's precision."""
+        # The ridge keeps a direction that the data say nothing of, and no prior holds, from running away.
+        lower: Floats = cholesky(self.curvature + np.diag(penalty + 1e-8), lower=True)
+        return lower
+
+    def mode(self, factor: Floats) -> Floats:
+        """The posterior's mode, were the log-likelihood quadratic."""
+        found: Floats = cho_solve((factor, True), self.gradient + self.curvature @ self.theta)
+        return found
+
+    def penalised(self, penalty: Floats) -> float:
+        return self.value - 0.5 * float(penalty @ self.theta**2)
+
+
+def _settled(near: _Quadratic, prior: _Prior, precision: Floats) -> tuple[Floats, Floats]:
+    """Parameters and precisions that belong together where the log-likelihood is taken for quadratic."""
+    for _ in range(_INNER):
+        penalty = prior.penalty(precision)
+        factor = near.factor(penalty)
+        before, precision = precision, prior.refitted(near.mode(factor), penalty, factor)
+        if np.abs(np.log(precision / before)).max(initial=0.0) < _INNER_TOLERANCE:
+            break
+    return near.mode(near.factor(prior.penalty(precision))), precision
+
+
+def _climbed(likelihood: _LogLikelihood, here: _Quadratic, target: Floats, penalty: Floats) -> _Quadratic:
+    """A step towards the target, halved until the penalised log-likelihood does not fall."""
+    length = 1.0
+    while length > 1e-4:
+        there = likelihood.near(here.theta + length * (target - here.theta))
+        if there.penalised(penalty) >= here.penalised(penalty) - 1e-9:
+            return there
+        length *= 0.5
+    return here
+
+
+#: scores (n, c) -> value (n,), gradient (n, c), negative curvature (n, c, c)
+_Slopes = Callable[[Floats], tuple[Floats, Floats, Floats]]
+
+
+@final
+@dataclass(frozen=True)
+class _LogLikelihood:
+    """The design of each component, intercept first, and the likelihood of scores."""
+
+    columns: list[Floats]
+    slopes: _Slopes
+
+    def near(self, theta: Floats) -> _Quadratic:
+        ends = np.cumsum([c.shape[1] for c in self.columns])
+        parts = np.split(theta, ends[:-1])
+        value, first, second = self.slopes(np.column_stack([c @ t for c, t in zip(self.columns, parts, strict=True)]))
+        gradient = np.concatenate([c.T @ first[:, i] for i, c in enumerate(self.columns)])
+        total = float(value.sum())
+        return _Quadratic(theta, total if math.isfinite(total) else -math.inf, gradient, self._curvature(second))
+
+    def _curvature(self, second: Floats) -> Floats:
+        ends = np.cumsum([0, *(c.shape[1] for c in self.columns)])
+        places = [slice(*pair) for pair in pairwise(ends)]
+        found = np.empty((ends[-1], ends[-1]))
+        for i, a in enumerate(self.columns):
+            for j, b in enumerate(self.columns[: i + 1]):
+                block = (a * second[:, i, j, None]).T @ b
+                found[places[i], places[j]], found[places[j], places[i]] = block, block.T
+        return found
+
+
+def _slopes_of(head: Likelihood, outcome: Floats, matrix: Floats) -> _Slopes:
     """The log-likelihood of rows as a function of their components' scores, with its gradient and curvature."""
     frozen = copy.deepcopy(head).double().requires_grad_(False)
     x = torch.as_tensor(outcome, dtype=torch.float64)[None, None]
     to_raw = torch.as_tensor(matrix, dtype=torch.float64).T
+    # Rows do not interact, so one difference of gradients gives a column of every row's curvature. Heads need not be
+    # differentiable twice; in float64 the difference is right to five digits.
+    moves = _DIFFERENCE * torch.eye(matrix.shape[1] + 1, matrix.shape[1], dtype=torch.float64).roll(1, 0)
 
-    def rows(scores: Tensor) -> Tensor:
-        value: Tensor = frozen.log_prob((scores @ to_raw)[None, None], x).sum(-1)[0, 0]
-        return value
-
-    def gradient(scores: Tensor) -> tuple[Tensor, Tensor]:
-        at = scores.detach().requires_grad_()
+    def evaluate(scores: Floats) -> tuple[Floats, Floats, Floats]:
+        at = (torch.as_tensor(scores)[None] + moves[:, None]).requires_grad_()
         with torch.enable_grad():
-            value = rows(at)
-            (first,) = torch.autograd.grad(value.sum(), at)
-        return value.detach(), first
-
-    def evaluate(scores: Floats, slopes: bool) -> tuple[Floats, Floats, Floats]:
-        at = torch.as_tensor(scores, dtype=torch.float64)
-        if not slopes:
-            with torch.no_grad():
-                return rows(at).numpy(), scores, scores
-        value, first = gradient(at)
-        # Rows do not interact, so one difference of gradients gives a column of every row's curvature. Heads need not
-        # be differentiable twice; in float64 the difference is right to 1e-8.
-        steps = _DIFFERENCE * torch.eye(at.shape[1], dtype=torch.float64)
-        second = [(gradient(at + step)[1] - gradient(at - step)[1]) / (2.0 * _DIFFERENCE) for step in steps]
-        return value.numpy(), first.numpy(), _positive(-torch.stack(second, dim=1)).numpy()
+            value = frozen.log_prob((at @ to_raw)[None], x).sum(-1)[0]
+            (slope,) = torch.autograd.grad(value.sum(), at)
+        second = (slope[0] - slope[1:]).movedim(0, 1) / _DIFFERENCE
+        return value[0].detach().numpy(), slope[0].numpy(), _positive(second).numpy()
 
     return evaluate
 
@@ -228,54 +341,19 @@ def _positive(curvature: Tensor) -> Tensor:
     symmetric = torch.nan_to_num(0.5 * (curvature + curvature.mT))
     if symmetric.shape[-1] == 1:
         return symmetric.clamp(min=0.0)
+    if symmetric.shape[-1] == 2:
+        return _positive_pairs(symmetric)
     roots, axes = torch.linalg.eigh(symmetric)
     nearest: Tensor = (axes * roots.clamp(min=0.0)[..., None, :]) @ axes.mT
     return nearest
 
 
-@final
-@dataclass(frozen=True)
-class _State:
-    """The design of each component, intercept first, and the likelihood of scores."""
-
-    columns: list[Floats]
-    slopes: _Slopes
-
-    def scores(self, theta: Floats) -> Floats:
-        ends = np.cumsum([c.shape[1] for c in self.columns])
-        return np.column_stack([c @ t for c, t in zip(self.columns, np.split(theta, ends[:-1]), strict=True)])
-
-    def value(self, theta: Floats) -> float:
-        total = float(self.slopes(self.scores(theta), False)[0].sum())
-        return total if math.isfinite(total) else -math.inf
-
-    def local(self, theta: Floats) -> tuple[float, Floats, Floats]:
-        value, first, second = self.slopes(self.scores(theta), True)
-        gradient = np.concatenate([c.T @ first[:, i] for i, c in enumerate(self.columns)])
-        blocks = [
-            [(a * second[:, i, j, None]).T @ b for j, b in enumerate(self.columns)] for i, a in enumerate(self.columns)
-        ]
-        return float(value.sum()), gradient, np.block(blocks)
-
-
-def _maximise(state: _State, theta: Floats, penalty: Floats, steps: int) -> tuple[Floats, float, Floats]:
-    """Damped Newton steps on the penalised log-likelihood: the new parameters, their likelihood and its curvature."""
-    value, gradient, curvature = state.local(theta)
-    for _ in range(steps):
-        inside = value - 0.5 * float(penalty @ theta**2)
-        # The ridge keeps a direction that the data say nothing of, and no prior holds, from running away.
-        matrix = curvature + np.diag(penalty + 1e-8)
-        step = cho_solve(cho_factor(matrix), gradient - penalty * theta)
-        length = 1.0
-        while length > 1e-4:
-            trial = theta + length * step
-            if state.value(trial) - 0.5 * float(penalty @ trial**2) >= inside - 1e-9:
-                break
-            length *= 0.5
-        else:
-            break
-        theta = theta + length * step
-        value, gradient, curvature = state.local(theta)
-        if np.abs(length * step).max() < _STEP_TOLERANCE:
-            break
-    return theta, value, curvature
+def _positive_pairs(symmetric: Tensor) -> Tensor:
+    """The same of 2 x 2 matrices: m I + d, with d of mean 0, has the eigenvalues m +- r and the eigenvectors of d."""
+    mean = 0.5 * symmetric.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+    identity = torch.eye(2, dtype=symmetric.dtype)
+    departure = symmetric - mean * identity
+    r = torch.linalg.vector_norm(departure[:, 0], dim=-1)[:, None, None]
+    high, low = (mean + r).clamp(min=0.0), (mean - r).clamp(min=0.0)
+    nearest: Tensor = 0.5 * ((high + low) * identity + (high - low) / r.clamp(min=1e-300) * departure)
+    return nearest

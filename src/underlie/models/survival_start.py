@@ -11,7 +11,8 @@ Ying (1995) for the axis; Kass & Raftery (1995), Bayes factors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal, cast, final
 
 import numpy as np
@@ -94,22 +95,17 @@ def survival_start(
     tried = (heterogeneity,) if heterogeneity is not None else HETEROGENEITY
     if distribution not in LAWS:  # these have their own ways to be heterogeneous
         tried = (0.0,)
-    evidence: dict[float, float] = {}
     simple = [None if g in OPTIONAL else g for g in groups]
-    if len(tried) > 1:
-        rows = _some_rows(y, _COMPARE_ROWS)
-        for s in tried:
-            evidence[s] = _evidence(distribution, baseline, y[rows], terms[rows], simple, s)
-            if evidence[s] < max(evidence.values()) - STRONG:  # it falls from here on
-                break
-    best = max(evidence, key=evidence.__getitem__) if evidence else tried[0]
-    axis, head = _on_axis(distribution, baseline, y, best)
-    regression = _regress(head, y, axis, terms, simple)
+    rows = np.arange(len(y)) if len(tried) == 1 else _some_rows(y, _COMPARE_ROWS)
+    best, evidence = _compared(tried, partial(_fitted, distribution, baseline, y[rows], terms[rows], simple))
+    if len(rows) < len(y):
+        best = _fitted(distribution, baseline, y, terms, simple, best.heterogeneity, best.regression)
+    regression = best.regression
     if simple != list(groups):
-        richer = _regress(head, y, axis, terms, groups)
+        richer = _regress(best.head, y, best.axis, terms, groups, regression)
         if richer.log_evidence > regression.log_evidence + STRONG:
             regression = richer
-    return SurvivalStart(axis, head, components_of(head), regression, best, evidence)
+    return replace(best, regression=regression, evidence=evidence if len(tried) > 1 else {})
 
 
 def make_head(
@@ -151,11 +147,34 @@ def law_quantile(distribution: str, heterogeneity: float) -> Callable[[Floats], 
     return lambda hazard: law.inverse_log_survival(-torch.as_tensor(hazard, dtype=torch.float64)).numpy()
 
 
-def _evidence(
-    distribution: str, baseline: str, y: NDArray[np.void], terms: Floats, groups: Sequence[str | None], s: float
-) -> float:
+def _compared(
+    tried: Sequence[float], fitted: Callable[[float, Regression | None], SurvivalStart]
+) -> tuple[SurvivalStart, dict[float, float]]:
+    """The start with the highest evidence, and the evidence of all that were tried, each begun at the one before."""
+    starts: list[SurvivalStart] = []
+    evidence: dict[float, float] = {}
+    for s in tried:
+        starts.append(fitted(s, starts[-1].regression if starts else None))
+        evidence |= starts[-1].evidence
+        if evidence[s] < max(evidence.values()) - STRONG:  # it falls from here on
+            break
+    return max(starts, key=lambda start: evidence[start.heterogeneity]), evidence
+
+
+def _fitted(
+    distribution: str,
+    baseline: str,
+    y: NDArray[np.void],
+    terms: Floats,
+    groups: Sequence[str | None],
+    s: float,
+    near: Regression | None,
+) -> SurvivalStart:
+    """The start with a given heterogeneity."""
     axis, head = _on_axis(distribution, baseline, y, s)
-    return _regress(head, y, axis, terms, groups).log_evidence + float(log_slopes(y, axis).sum())
+    regression = _regress(head, y, axis, terms, groups, near)
+    evidence = regression.log_evidence + float(log_slopes(y, axis).sum())
+    return SurvivalStart(axis, head, components_of(head), regression, s, {s: evidence})
 
 
 def _on_axis(distribution: str, baseline: str, y: NDArray[np.void], s: float) -> tuple[TimeAxis, EventTime]:
@@ -167,11 +186,16 @@ def _on_axis(distribution: str, baseline: str, y: NDArray[np.void], s: float) ->
 
 
 def _regress(
-    head: EventTime, y: NDArray[np.void], axis: TimeAxis, terms: Floats, groups: Sequence[str | None]
+    head: EventTime,
+    y: NDArray[np.void],
+    axis: TimeAxis,
+    terms: Floats,
+    groups: Sequence[str | None],
+    near: Regression | None,
 ) -> Regression:
     components = components_of(head)
     of_components = component_groups(groups, components.shape[1])
-    return regress(head, terms, of_components, encode_outcome(y, axis), components=components)
+    return regress(head, terms, of_components, encode_outcome(y, axis), components=components, near=near)
 
 
 def _some_rows(y: NDArray[np.void], most: int) -> NDArray[np.intp]:
