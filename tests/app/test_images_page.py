@@ -15,6 +15,11 @@ import underlie as ul
 from underlie.warnings import ConvergenceWarning
 
 pytest.importorskip("shiny", reason="the page needs the extra 'app'")
+pytest.importorskip("playwright.sync_api", reason="tests in a browser need the package playwright")
+from playwright.sync_api import expect
+
+#: milliseconds that an answer may take on a machine that is busy with other tests
+expect.set_options(timeout=20_000)
 
 MAP, GENERATE, CHECK = "Latent map", "Generate", "Model check"
 
@@ -216,6 +221,42 @@ def test_restyling_a_row_an_upload_and_a_drawing(address, open_page, accessible)
     accessible(page)
     page.get_by_role("button", name="Clear the drawing").click()
     page.get_by_text("Draw one character into the field").wait_for()
+
+
+def test_a_character_can_be_drawn_by_keys_alone(address, open_page):
+    """The pen is moved, put down, moved and lifted; ink lies where it went, and what happened is said."""
+    page = open_page(address, "two", GENERATE)
+    page.get_by_label("of what I draw").check()
+    field = page.get_by_label("Field to draw one character in")
+    page.get_by_label("of what I draw").press("Tab")
+    expect(field).to_be_focused()
+    expect(page.locator(".drawing-field .pen")).to_be_visible()
+    status = page.locator(".drawing-field [role=status]")
+    for _ in range(8):
+        field.press("ArrowUp")
+    expect(status).to_have_text("Pen up: column 15 of 28, row 7 of 28")
+    assert _ink(page).sum() == 0
+    field.press("Space")
+    expect(status).to_have_text("Pen down: column 15 of 28, row 7 of 28")
+    for _ in range(4):
+        field.press("Shift+ArrowDown")
+    expect(status).to_have_text("Drawing: column 15 of 28, row 23 of 28")
+    field.press("Space")
+    expect(status).to_have_text("Pen lifted: column 15 of 28, row 23 of 28")
+    page.get_by_text("The style of your drawing").wait_for()
+    rows, columns = (np.flatnonzero(_ink(page).any(axis=axis)) for axis in (1, 0))
+    assert 6 / 28 < rows.mean() / 196 < 23 / 28
+    assert rows[-1] - rows[0] > 100  # a stroke of 16 rows of 28
+    assert abs(columns.mean() - 196 * 14.5 / 28) < 2
+    for _ in range(10):
+        field.press("Shift+ArrowRight")
+    expect(status).to_have_text("Pen up: column 28 of 28, row 23 of 28")  # and no further
+
+
+def _ink(page):
+    """Where the field is drawn on, by pixel."""
+    address = page.evaluate("() => document.querySelector('.drawing-field canvas').toDataURL('image/png')")
+    return _pixels(address)[..., :3].mean(axis=2) < 128
 
 
 def test_the_check_is_computed_once_for_two_browsers(address, open_page, accessible):

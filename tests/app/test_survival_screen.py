@@ -134,6 +134,35 @@ def test_what_is_entered_is_what_is_predicted(page: Page, model: Any) -> None:
     expect(outlooks(page)).not_to_have_text(before, use_inner_text=True)
 
 
+def test_what_is_typed_right_after_emptying_stays(page: Page, model: Any) -> None:
+    page.fill(AGE, "60")
+    page.fill(NODES, "2")
+    expect(page.locator(".remarks")).to_have_count(0)
+    page.evaluate(  # in one breath: no answer of the server comes between
+        """(age) => {
+          [...document.querySelectorAll("button")].find((b) => b.textContent.trim() == "Empty all fields").click();
+          const field = document.querySelector(age);
+          field.value = "41";
+          field.dispatchEvent(new Event("input", { bubbles: true }));
+        }""",
+        AGE,
+    )
+    expect(page.locator(NODES)).to_have_value("")
+    known = {"age": 41.0, HOSTILE: None, "lymph nodes": None, "Größe": None}
+    for outlook in Asker(model, arms_of(model)).outlooks(known, 730.5, "old"):
+        expect(page.locator("[id$=outlooks]")).to_contain_text(words.percent(outlook.survival))
+    expect(page.locator(AGE)).to_have_value("41")
+
+
+def test_the_page_has_an_icon_of_its_own(page: Page) -> None:
+    icon = page.locator("link[rel=icon]").get_attribute("href")
+    assert icon.startswith("data:image/svg+xml,")
+    width = page.evaluate(
+        "async (src) => { const i = new Image(); i.src = src; await i.decode(); return i.width }", icon
+    )
+    assert width > 0
+
+
 def test_odd_numbers_are_taken_with_a_warning(page: Page) -> None:
     page.fill(AGE, "120")
     page.fill(NODES, "-1")

@@ -148,11 +148,25 @@ async def set_sliders(id: str, values: Sequence[float] | NDArray[np.float64]) ->
 
 
 def drawing_field(id: str, *, label: str, height: int, width: int) -> Tag:
-    """A field to draw in with pen, finger or mouse. ``input.<id>()`` is the data address of a PNG, or None."""
+    """A field to draw in with pen, finger, mouse or keys. ``input.<id>()`` is the data address of a PNG, or None."""
     name = resolve_id(id)
-    sheet: TagAttrs = {"width": str(width), "height": str(height), "role": "img", "aria-label": label}
+    sheet: TagAttrs = {
+        "width": str(width),
+        "height": str(height),
+        "tabindex": "0",
+        "role": "application",
+        "aria-label": label,
+        "aria-describedby": f"{name}-keys",
+    }
     return ui.div(
-        ui.tags.canvas(sheet),
+        ui.div(ui.tags.canvas(sheet), ui.span({"aria-hidden": "true"}, class_="pen"), class_="sheet"),
+        ui.p(
+            "By keyboard: arrow keys move the pen, with Shift further; Space puts it down and lifts it, and then the "
+            "drawing is read.",
+            id=f"{name}-keys",
+            class_="hint",
+        ),
+        ui.p({"role": "status"}, class_="hint"),
         ui.tags.button("Clear the drawing", type="button", class_="btn btn-default"),
         id=name,
         class_="drawing-field",

@@ -19,6 +19,12 @@ from underlie.app.screens import screens_of
 from underlie.app.words import guarded, in_words, note
 
 _WWW = Path(__file__).parent / "www"
+#: what is seen follows from what is not: a filled circle below an empty one
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#0b5c94"/>'
+    '<g stroke="#fff" stroke-width="2.6"><circle cx="16" cy="8.5" r="4.7" fill="none"/><path d="M16 13.2v6.3"/>'
+    '<circle cx="16" cy="23.5" r="4.7" fill="#fff"/></g></svg>'
+)
 
 
 def make_app(shelf: Shelf) -> App:
@@ -61,7 +67,10 @@ def _chosen(shelf: Shelf, query: str) -> Found | None:
 def _page(shelf: Shelf, chosen: Found | None) -> ui.Tag:
     title = f"{chosen.name if chosen else 'No such model'} · underlie"
     return ui.page_fluid(
-        ui.head_content(ui.tags.meta(name="viewport", content="width=device-width, initial-scale=1")),
+        ui.head_content(
+            ui.tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
+            ui.tags.link(rel="icon", href=f"data:image/svg+xml,{quote(_ICON)}"),
+        ),
         *dependencies(),
         ui.busy_indicators.use(spinners=False, pulse=False, fade=False),
         ui.a("To the model", href="#main", class_="skip"),

@@ -57,6 +57,12 @@ async def fill_form(id: str, fields: Sequence[Field], values: Mapping[str, Any])
     await session.send_custom_message("underlie-form", {"id": session.ns(id), "values": entered})
 
 
+def empty_button(form_id: str) -> Tag:
+    """Button ``clear``: a form is emptied in the browser; the server hears of it for what the form has no place for."""
+    empties: TagAttrs = {"data-empties": resolve_id(form_id)}
+    return ui.input_action_button("clear", "Empty all fields", class_="btn-default", **empties)
+
+
 def row_controls(n: int) -> TagChild:
     """Controls ``row`` and ``take`` that fill a row of the data into a form; nothing where there are no data."""
     if not n:

@@ -85,7 +85,7 @@ def _drawing_control(view: ImageView) -> ui.Tag:
     height, width = view.shape[:2]
     return drawing_field(
         "drawn",
-        label="Field to draw one character in, with pen, finger or mouse. By keyboard: upload a picture instead",
+        label="Field to draw one character in",
         height=round(_PEN_SHEET * height / width),
         width=_PEN_SHEET,
     )

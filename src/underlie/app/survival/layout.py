@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from htmltools import Tag, TagChild
 from shiny import module, ui
 
-from underlie.app.form.inputs import form, row_controls
+from underlie.app.form.inputs import empty_button, form, row_controls
 from underlie.app.survival.question import MOST_ARMS
 from underlie.app.survival.room import Room
 from underlie.report.time_unit import DAYS
@@ -66,7 +66,7 @@ def _patient_controls(room: Room) -> Iterator[TagChild]:
     yield ui.div(
         ui.input_text("name", "Name", "Patient 1"),
         ui.input_action_button("add", "Add to the comparison", class_="btn-primary"),
-        ui.input_action_button("clear", "Empty all fields", class_="btn-default"),
+        empty_button("patient"),
         class_="controls below",
     )
 

@@ -177,9 +177,8 @@ def _server(input: Inputs, output: Outputs, session: Session, room: Room) -> Non
     @reactive.effect
     @reactive.event(input.clear)
     @guarded
-    async def _clear() -> None:
+    def _clear() -> None:
         hidden.set({})
-        await fill_form("patient", room.fields, {})
 
     # ---- comparison ----
     @reactive.effect

@@ -9,7 +9,7 @@ from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from underlie.app.form.entry import Entry, cells_of, pick, read_entry
 from underlie.app.form.fields import Field, fields_of
-from underlie.app.form.inputs import chosen_row, fill_form, form, hidden_part, row_controls
+from underlie.app.form.inputs import chosen_row, empty_button, fill_form, form, hidden_part, row_controls
 from underlie.app.opened import Opened
 from underlie.app.screens import Screen
 from underlie.app.table.imputation import Guesses, guess, nothing_known
@@ -45,7 +45,7 @@ def _ui(opened: Opened, fields: tuple[Field, ...]) -> Tag:
             row_controls(opened.n_rows),
             form("known", fields, label="What is known of the row"),
             ui.output_ui("remarks"),
-            ui.div(ui.input_action_button("clear", "Empty all fields", class_="btn-default"), class_="controls below"),
+            ui.div(empty_button("known"), class_="controls below"),
             class_="block",
         ),
         ui.div(
@@ -93,6 +93,5 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, fi
     @reactive.effect
     @reactive.event(input.clear)
     @guarded
-    async def _clear() -> None:
+    def _clear() -> None:
         hidden.set({})
-        await fill_form("known", fields, {})

@@ -15,6 +15,12 @@
     mark(event.target);
     send(form);
   });
+  // A form is emptied here and at once: what is typed next is not lost while the server is asked.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest && event.target.closest("[data-empties]");
+    const form = button && document.getElementById(button.dataset.empties);
+    if (form) fill(form, {});
+  });
   // A search shows the fields whose names contain what was typed.
   document.addEventListener("input", (event) => {
     const form = event.target.dataset.searches && document.getElementById(event.target.dataset.searches);
@@ -33,14 +39,16 @@
     },
     { passive: true },
   );
-  Shiny.addCustomMessageHandler("underlie-form", ({ id, values }) => {
-    const form = document.getElementById(id);
-    if (!form) return;
+  const fill = (form, values) => {
     fields(form).forEach((field) => {
-      field.value = values[field.dataset.key];
+      field.value = values[field.dataset.key] ?? "";
       mark(field);
     });
     send(form);
+  };
+  Shiny.addCustomMessageHandler("underlie-form", ({ id, values }) => {
+    const form = document.getElementById(id);
+    if (form) fill(form, values);
   });
 
   // The page as it was downloaded, for the browser's own printing.
