@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from underlie.distributions import Normal
-from underlie.engine import ResidentRows, Settings
+from underlie.engine import ResidentRows, Settings, recording
 from underlie.graph import LatentModel
 from underlie.models.vae import vae
 from underlie.nn import MLP
@@ -55,3 +55,9 @@ def settings() -> Callable[..., Settings]:
         return Settings(**{**usual, **changes})
 
     return changed
+
+
+@pytest.fixture
+def unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step calls the objective, as tests need whose objectives count their calls (which no true one may)."""
+    monkeypatch.setattr(recording, "STEPS_WORTH_RECORDING", 10**9)

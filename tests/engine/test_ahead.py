@@ -107,6 +107,7 @@ def test_an_error_of_the_body_ends_the_reader(rows: ResidentRows) -> None:
     assert len(slow.threads) <= 3  # what was queued has been given up
 
 
+@pytest.mark.usefixtures("unrecorded")
 def test_interrupted_training_keeps_what_it_has_and_ends_the_reader(
     build: Build, rows: ResidentRows, settings: MakeSettings
 ) -> None:

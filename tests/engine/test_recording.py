@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from underlie.distributions import (
     Bernoulli,
@@ -26,6 +28,7 @@ from underlie.distributions import (
 from underlie.engine import ResidentRows, Settings, recording, train
 from underlie.engine.flat import Flat
 from underlie.engine.recording import Gradient
+from underlie.engine.tape import Tape
 from underlie.graph import Batch, LatentModel, elbo, importance_bound
 from underlie.models.vae import vae
 from underlie.nn import MLP, Read, stack
@@ -83,7 +86,7 @@ def gradient_of(
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_a_recorded_step_is_the_step_itself(name: str, objective: recording.Objective, masked: bool) -> None:
     gradient, batch, noise = gradient_of(*HEADS[name](), objective, masked, replicates=2)
-    replay = gradient._record([batch], [noise], [batch.values["x"].shape[2]])
+    replay = gradient.recorded.record([batch], [noise], [batch.values["x"].shape[2]])
     assert replay is not None
     with torch.no_grad():  # other weights, other rows, other noise than those recorded
         for p in gradient.parameters:
@@ -92,7 +95,7 @@ def test_a_recorded_step_is_the_step_itself(name: str, objective: recording.Obje
     elsewhere = {k: v.flip(-2) * 0.5 for k, v in noise.items()}
     expected, by_parameter = gradient._eager([other], [elsewhere], [batch.values["x"].shape[2]])
     with torch.no_grad():
-        value, *found = replay(*gradient._values, *recording._tensors([other], [elsewhere]).values())
+        value, *found = replay(*recording._tensors([other], [elsewhere]))
     assert torch.equal(value, expected[0])
     assert all(torch.equal(a, b) for a, b in zip(found, by_parameter, strict=True) if b is not None)
 
@@ -117,7 +120,7 @@ def test_an_objective_that_looks_at_numbers_is_never_recorded() -> None:
         return value * 2 if value.mean() > 0 else value
 
     gradient, batch, noise = gradient_of(*HEADS["normal"](), fickle, False, replicates=1)
-    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is None
+    assert gradient.recorded.record([batch], [noise], [batch.values["x"].shape[2]]) is None
 
 
 def test_a_random_objective_is_never_recorded() -> None:
@@ -125,11 +128,103 @@ def test_a_random_objective_is_never_recorded() -> None:
         return elbo(model, batch, noise) * torch.rand(())
 
     gradient, batch, noise = gradient_of(*HEADS["normal"](), noisy, False, replicates=1)
-    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is None
+    assert gradient.recorded.record([batch], [noise], [batch.values["x"].shape[2]]) is None
 
 
 def test_the_model_holds_its_own_parameters_after_recording() -> None:
     gradient, batch, noise = gradient_of(*HEADS["normal"](), elbo, False, replicates=1)
     before = [id(p) for p in gradient.model.parameters()]
-    assert gradient._record([batch], [noise], [batch.values["x"].shape[2]]) is not None
+    assert gradient.recorded.record([batch], [noise], [batch.values["x"].shape[2]]) is not None
     assert [id(p) for p in gradient.model.parameters()] == before
+
+
+def test_judging_is_recorded_to_the_same_bits() -> None:
+    gradient, batch, noise = gradient_of(*HEADS["product"](), importance_bound, True, replicates=2)
+    judge = recording.Judge(gradient.model, importance_bound, gradient.parameters, recordable=True)
+    values = [judge(batch, noise) for _ in range(recording.STEPS_BEFORE_RECORDING + 2)]
+    assert [replay is not None for replay in judge.recorded.replays.values()] == [True]
+    assert all(torch.equal(v, values[0]) for v in values)
+    assert not any(v.requires_grad for v in values)
+
+
+# ---- the tape, on functions made for the purpose ----
+def taped(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """A replay of ``function(x, weight)``, recorded at other numbers of both than it is asked for."""
+    weight = torch.arange(12.0).view(3, 4)
+    x = torch.ones(2, 3)
+    with Tape([x], [weight]) as tape:
+        out = function(x, weight)
+    replay = tape.replay([out])
+    weight.mul_(0.5)
+    return replay
+
+
+def n_operations(replay: Callable[[Tensor], tuple[Tensor, ...]]) -> int:
+    counted = Counted()
+    with counted:
+        replay(X)
+    return counted.n
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations that reach the kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.n += 1
+        return func(*args, **(kwargs or {}))
+
+
+X = torch.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
+HALF = torch.arange(12.0).view(3, 4) * 0.5
+
+
+def test_views_of_fixed_memory_are_taken_once_and_follow_its_numbers() -> None:
+    replay = taped(lambda x, weight: x @ weight.t().contiguous().t())
+    assert torch.equal(replay(X)[0], X @ HALF)
+    assert n_operations(taped(lambda x, weight: weight.t() @ x.t())) == 2  # t of x, and the product
+
+
+def test_views_of_views_are_one() -> None:
+    replay = taped(lambda x, weight: x.view(6).view(1, 6).view(3, 2).view(2, 3) + 1)
+    assert torch.equal(replay(X)[0], X + 1)
+    assert n_operations(replay) == 1
+
+
+def test_what_depends_on_no_input_is_computed_once() -> None:
+    replay = taped(lambda x, weight: x * torch.full_like(x, 2.0).exp().log().sum())
+    torch.testing.assert_close(replay(X)[0], 12 * X)
+    assert n_operations(replay) == 1
+
+
+def test_memory_that_is_written_to_is_made_anew_each_time() -> None:
+    def accumulated(x: Tensor, weight: Tensor) -> Tensor:
+        total = torch.zeros_like(x)
+        return total.add_(x).mul_(2)
+
+    replay = taped(accumulated)
+    for _ in range(3):
+        assert torch.equal(replay(X)[0], 2 * X)
+
+
+def test_draws_are_drawn_anew() -> None:
+    replay = taped(lambda x, weight: x + torch.rand(2, 3))
+    assert not torch.equal(replay(X)[0], replay(X)[0])
+
+
+def test_results_are_put_where_they_are_wanted() -> None:
+    weight, x = torch.arange(12.0).view(3, 4), torch.ones(2, 3)
+    with Tape([x], [weight]) as tape:
+        product, exponential = x[None].bmm(weight[None]), x.exp()
+        both = product + 1
+    places = [torch.zeros(1, 2, 4), torch.zeros(2, 3), torch.zeros(2, 3)]
+    replay = tape.replay([both, product, exponential, exponential], places)
+    total, *found = replay(X)
+    assert [f.data_ptr() for f in found] == [p.data_ptr() for p in places]
+    assert torch.equal(places[0], X[None].bmm(weight[None]))
+    assert torch.equal(total, places[0] + 1)
+    assert torch.equal(places[1], X.exp())
+    assert torch.equal(places[2], X.exp())

@@ -127,6 +127,7 @@ def interrupting(after: int) -> Scripted:
     return Scripted(script)
 
 
+@pytest.mark.usefixtures("unrecorded")
 def test_interrupted_training_gives_the_best_so_far(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
     # 81 rows to learn from in batches of at most 32: three steps an epoch, so step 20 is the second of the seventh.
     with pytest.warns(ConvergenceWarning, match="interrupted after 6 epochs; the best weights so far were kept"):
@@ -166,6 +167,7 @@ def poisoning(replicates: list[int], from_step: int, to_step: int) -> Scripted:
 
 
 @quiet
+@pytest.mark.usefixtures("unrecorded")
 def test_diverged_replicate_begins_again_from_its_best(
     build: Build, rows: ResidentRows, settings: MakeSettings
 ) -> None:
@@ -208,6 +210,7 @@ def test_replicate_that_never_had_a_finite_value_gets_new_weights(
 
 
 @quiet
+@pytest.mark.usefixtures("unrecorded")
 def test_restarts_come_to_an_end(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
     with pytest.warns(ConvergenceWarning, match=r"restarted: 1 \(4x\)"):
         trained = train(build, poisoning([1], 4, 10_000), rows, settings(), [1, 2, 3])
@@ -219,6 +222,7 @@ def test_restarts_come_to_an_end(build: Build, rows: ResidentRows, settings: Mak
 
 @quiet
 @pytest.mark.parametrize("valid_fraction", [0.0, 0.1])
+@pytest.mark.usefixtures("unrecorded")
 def test_weights_spoiled_by_the_last_step_of_an_epoch_are_not_kept(
     build: Build, rows: ResidentRows, settings: MakeSettings, valid_fraction: float
 ) -> None:
@@ -236,6 +240,7 @@ def test_weights_spoiled_by_the_last_step_of_an_epoch_are_not_kept(
 
 
 @quiet
+@pytest.mark.usefixtures("unrecorded")
 def test_an_infinite_value_is_no_success(build: Build, rows: ResidentRows, settings: MakeSettings) -> None:
     calls: list[int] = []
 

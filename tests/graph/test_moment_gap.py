@@ -185,6 +185,6 @@ def test_penalised_steps_can_be_recorded(order: int, replicates: int, monkeypatc
     noise = {"z": torch.randn(replicates, 1, 16, 2, generator=torch.Generator().manual_seed(3))}
     first, slopes = gradient([rows], [noise])
     again, same = gradient([rows], [noise])
-    assert [replay is not None for replay in gradient._recorded.values()] == [True]
+    assert [replay is not None for replay in gradient.recorded.replays.values()] == [True]
     assert torch.equal(first[0], again[0])
     assert all(torch.equal(a, b) for a, b in zip(slopes, same, strict=True) if a is not None and b is not None)

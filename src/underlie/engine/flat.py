@@ -25,6 +25,8 @@ class Flat:
     ----------
     value, grad : Tensor (R P,)
         Parameters and their gradients.
+    slots : list of Tensor
+        Views of ``grad``: where the gradient by each parameter with a replicate axis belongs.
     foreign : list of list of nn.Parameter
         For each replicate, the parameters of its own copy of a user's network.
     """
@@ -47,6 +49,7 @@ class Flat:
         # One row per replicate, without the padding, whose length would change the order of the norm's sum. A lone
         # replicate's numbers stand side by side already.
         self._filled = self.grad[: self._used]
+        self.slots = [g.view(t.shape) for g, t in zip(self._filled.split(self._parts), shared, strict=True)]
         whole = [self._filled[None]]
         self._grads = (
             whole if n_replicates == 1 else [g.view(n_replicates, -1) for g in self._filled.split(self._parts)]
@@ -63,7 +66,12 @@ class Flat:
         return [*self._shared, *(p for own in self.foreign for p in own)]
 
     def collect(self, gradient: Sequence[Tensor | None]) -> None:
-        """Set ``grad``, and the gradients of foreign parameters, from the gradient by each of ``parameters``."""
+        """Set ``grad``, and the gradients of foreign parameters, from the gradient by each of ``parameters``.
+
+        There is nothing to do where it was put into ``slots`` already.
+        """
+        if self.slots and gradient[0] is self.slots[0]:
+            return
         n = len(self._shared)
         parts = [torch.zeros_like(t) if g is None else g for t, g in zip(self._shared, gradient[:n], strict=True)]
         torch.cat([g.reshape(-1) for g in parts], out=self._filled)
@@ -79,9 +87,12 @@ class Flat:
     def clip(self, max_norm: float) -> None:
         """Scale each replicate's gradient down to the Euclidean norm ``max_norm``, on its own."""
         rows = self._grads[0] if len(self._grads) == 1 else torch.cat(self._grads, dim=1)
-        shrinkage = (max_norm / torch.linalg.vector_norm(rows, dim=1, keepdim=True)).clamp(max=1.0)
-        for part in self._grads:
-            part.mul_(shrinkage)
+        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        # Most steps need no clipping. To ask costs less than to multiply by one, but on a GPU would wait for the step.
+        if norms.is_cuda or not bool((norms <= max_norm).all()):
+            shrinkage = (max_norm / norms).clamp(max=1.0)
+            for part in self._grads:
+                part.mul_(shrinkage)
         for own in self.foreign:
             if own:
                 nn.utils.clip_grad_norm_(own, max_norm)

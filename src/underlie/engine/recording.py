@@ -16,10 +16,10 @@ from torch import Tensor
 from underlie.engine.tape import Replay, Tape
 from underlie.graph import Batch, LatentModel
 
-#: Recording costs some hundredths of a second for each shape of batch, and a replayed step saves most of a millisecond:
+#: Recording a shape of batch takes as long as some ten steps, and a replayed step of a small network a quarter of one:
 #: it is worth it from so many steps on. The first few are not recorded, which a diverging start may not outlive.
-STEPS_WORTH_RECORDING = 150
-STEPS_BEFORE_RECORDING = 20
+STEPS_WORTH_RECORDING = 60
+STEPS_BEFORE_RECORDING = 3
 
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
@@ -27,7 +27,80 @@ Shape = tuple[object, ...]
 #: One entry per group of rows.
 Batches = Sequence[Batch]
 Noises = Sequence[Mapping[str, Tensor]]
+Totals = Sequence[int]
 ValuesAndGradient = tuple[Sequence[Tensor], Sequence[Tensor | None]]
+
+
+@final
+class Recorded:
+    """A function of batches and noise that is recorded for each shape of these, and replayed.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(batches, noise, totals)`` gives a list of tensors, each element None where there is none. A pure
+        function: it may neither keep a state nor look at numbers to decide what to compute.
+    weights : sequence of Tensor
+        What else it depends on: tensors whose numbers change between calls, but not their place in memory.
+    into : sequence of Tensor or None
+        Where the last results are to be put by a replay.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Batches, Noises, Totals], Sequence[Tensor | None]],
+        weights: Sequence[Tensor],
+        into: Sequence[Tensor | None] = (),
+    ) -> None:
+        self.function, self.weights, self.into = function, list(weights), into
+        self.replays: dict[Shape, Replay | None] = {}
+
+    def __call__(self, batches: Batches, noise: Noises, totals: Totals) -> Sequence[Tensor] | None:
+        """The function's value, or None where it cannot be recorded."""
+        tensors = _tensors(batches, noise)
+        shape = (*totals, *_names(batches, noise), *(t.shape for t in tensors))
+        if shape not in self.replays:
+            self.replays[shape] = self.record(batches, noise, totals)
+        replay = self.replays[shape]
+        if replay is None:
+            return None
+        with torch.no_grad():
+            return replay(*tensors)
+
+    def record(self, batches: Batches, noise: Noises, totals: Totals) -> Replay | None:
+        """A replay that gives the same bits as the function itself, or None."""
+        try:
+            with Tape(_tensors(batches, noise), self.weights) as tape:
+                found = self.function(batches, noise, totals)
+        except (RuntimeError, NotImplementedError):  # numbers that decide, or an operation that cannot be recorded
+            return None
+        there = [f for f in found if f is not None]
+        if len(there) < len(found):
+            return None
+        replay = tape.replay(there, self.into)
+        return replay if self._agrees(replay, batches, noise, totals) else None
+
+    @torch.no_grad()
+    def _agrees(self, replay: Replay, batches: Batches, noise: Noises, totals: Totals) -> bool:
+        """Whether the replay gives the same bits on other weights, rows and noise than those recorded, and again.
+
+        What was wrongly taken for a constant, and what is random or left over from the call before, shows.
+        """
+        other = [
+            Batch({k: v.flip(-2) for k, v in b.values.items()}, {k: v.flip(-2) for k, v in b.observed.items()})
+            for b in batches
+        ]
+        elsewhere = [{k: 0.5 * v.flip(-2) for k, v in of_group.items()} for of_group in noise]
+        kept = [v.clone() for v in self.weights]
+        torch._foreach_mul_(self.weights, 0.9)
+        try:
+            with torch.enable_grad():
+                expected = self.function(other, elsewhere, totals)
+            tensors = _tensors(other, elsewhere)
+            same = all(_equal(replay(*tensors), expected) for _ in range(2))
+        finally:
+            torch._foreach_copy_(self.weights, kept)
+        return same
 
 
 @final
@@ -46,6 +119,8 @@ class Gradient:
         False for models with networks of the user's own, of which nothing is known.
     shares : sequence of float
         Weight of each group of rows: of the mean over its rows in a batch.
+    into : sequence of Tensor, optional
+        Where a replay puts the gradient by each parameter.
     """
 
     def __init__(
@@ -56,13 +131,13 @@ class Gradient:
         *,
         recordable: bool,
         shares: Sequence[float] = (1.0,),
+        into: Sequence[Tensor] = (),
     ) -> None:
         self.model, self.objective, self.parameters, self.shares = model, objective, list(parameters), shares
-        self._values = [p.detach() for p in self.parameters]
+        self.recorded = Recorded(self._outputs, [p.detach() for p in self.parameters], into)
         self._steps = 0 if recordable else None
-        self._recorded: dict[Shape, Replay | None] = {}
 
-    def __call__(self, batches: Batches, noise: Noises, totals: Sequence[int] | None = None) -> ValuesAndGradient:
+    def __call__(self, batches: Batches, noise: Noises, totals: Totals | None = None) -> ValuesAndGradient:
         """Value of each row of each group, and the gradient by each parameter of minus the mean value.
 
         Parameters
@@ -81,58 +156,53 @@ class Gradient:
         if self._steps is None:
             return self._eager(batches, noise, totals)
         self._steps += 1
-        if self._steps <= STEPS_BEFORE_RECORDING:
+        found = self.recorded(batches, noise, totals) if self._steps > STEPS_BEFORE_RECORDING else None
+        if found is None:
             return self._eager(batches, noise, totals)
-        tensors = _tensors(batches, noise)
-        shape = (tuple(totals), *((name, tuple(t.shape)) for name, t in tensors.items()))
-        if shape not in self._recorded:
-            self._recorded[shape] = self._record(batches, noise, totals)
-        replay = self._recorded[shape]
-        if replay is None:
-            return self._eager(batches, noise, totals)
-        with torch.no_grad():
-            found = replay(*self._values, *tensors.values())
         return found[: len(batches)], found[len(batches) :]
 
-    def _eager(self, batches: Batches, noise: Noises, totals: Sequence[int]) -> ValuesAndGradient:
+    def _eager(self, batches: Batches, noise: Noises, totals: Totals) -> ValuesAndGradient:
         values = [self.objective(self.model, *of_group) for of_group in zip(batches, noise, strict=True)]
         weights = [torch.full_like(v, -share / n) for v, share, n in zip(values, self.shares, totals, strict=True)]
         gradient = torch.autograd.grad(values, self.parameters, weights, allow_unused=True)
         return [v.detach() for v in values], gradient
 
-    def _record(self, batches: Batches, noise: Noises, totals: Sequence[int]) -> Replay | None:
-        """A replay that gives the same bits as the objective itself, or None."""
-        try:
-            with Tape([*self._values, *_tensors(batches, noise).values()]) as tape:
-                values, gradient = self._eager(batches, noise, totals)
-        except (RuntimeError, NotImplementedError):  # numbers that decide, or an operation that cannot be recorded
-            return None
-        found = [g for g in gradient if g is not None]
-        if len(found) < len(gradient):
-            return None
-        replay = tape.replay([*values, *found])
-        return replay if self._agrees(replay, batches, noise, totals) else None
+    def _outputs(self, batches: Batches, noise: Noises, totals: Totals) -> Sequence[Tensor | None]:
+        values, gradient = self._eager(batches, noise, totals)
+        return [*values, *gradient]
+
+
+@final
+class Judge:
+    """An objective without its gradient, on rows of one group; recorded likewise.
+
+    Parameters
+    ----------
+    model, objective, parameters, recordable
+        As of `Gradient`.
+    """
+
+    def __init__(
+        self, model: LatentModel, objective: Objective, parameters: Sequence[torch.nn.Parameter], *, recordable: bool
+    ) -> None:
+        self.model, self.objective = model, objective
+        self.recorded = Recorded(self._outputs, [p.detach() for p in parameters])
+        self._steps = 0 if recordable else None
 
     @torch.no_grad()
-    def _agrees(self, replay: Replay, batches: Batches, noise: Noises, totals: Sequence[int]) -> bool:
-        """Whether the replay gives the same bits on other weights, rows and noise than those recorded.
+    def __call__(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        """Value of each row, (R, B)."""
+        if self._steps is not None:
+            self._steps += 1
+            if self._steps > STEPS_BEFORE_RECORDING:
+                found = self.recorded([batch], [noise], ())
+                if found is not None:
+                    return found[0]
+        return self.objective(self.model, batch, noise)
 
-        What was wrongly taken for a constant, and what is random, shows.
-        """
-        other = [
-            Batch({k: v.flip(-2) for k, v in b.values.items()}, {k: v.flip(-2) for k, v in b.observed.items()})
-            for b in batches
-        ]
-        elsewhere = [{k: 0.5 * v.flip(-2) for k, v in of_group.items()} for of_group in noise]
-        kept = [v.clone() for v in self._values]
-        torch._foreach_mul_(self._values, 0.9)
-        try:
-            with torch.enable_grad():
-                values, gradient = self._eager(other, elsewhere, totals)
-            found = replay(*self._values, *_tensors(other, elsewhere).values())
-        finally:
-            torch._foreach_copy_(self._values, kept)
-        return all(g is not None and torch.equal(f, g) for f, g in zip(found, [*values, *gradient], strict=True))
+    @torch.no_grad()
+    def _outputs(self, batches: Batches, noise: Noises, totals: Totals) -> Sequence[Tensor | None]:
+        return [self.objective(self.model, *of_group) for of_group in zip(batches, noise, strict=True)]
 
 
 def worth_recording(n_steps: int) -> bool:
@@ -140,15 +210,22 @@ def worth_recording(n_steps: int) -> bool:
     return n_steps >= STEPS_WORTH_RECORDING
 
 
+def _equal(found: Sequence[Tensor], expected: Sequence[Tensor | None]) -> bool:
+    return all(e is not None and torch.equal(f, e) for f, e in zip(found, expected, strict=True))
+
+
 def _n_rows(batch: Batch) -> int:
     return next(iter(batch.values.values())).shape[-2]
 
 
-def _tensors(batches: Batches, noise: Noises) -> dict[str, Tensor]:
-    """Everything that differs from step to step, by name."""
-    found: dict[str, Tensor] = {}
-    for i, (batch, of_group) in enumerate(zip(batches, noise, strict=True)):
-        found |= {f"value {k} {i}": v for k, v in batch.values.items()}
-        found |= {f"observed {k} {i}": v for k, v in batch.observed.items()}
-        found |= {f"noise {k} {i}": v for k, v in of_group.items()}
+def _tensors(batches: Batches, noise: Noises) -> list[Tensor]:
+    """Everything that differs from step to step."""
+    found: list[Tensor] = []
+    for batch, of_group in zip(batches, noise, strict=True):
+        found += [*batch.values.values(), *batch.observed.values(), *of_group.values()]
     return found
+
+
+def _names(batches: Batches, noise: Noises) -> list[tuple[str, ...]]:
+    """What these are, in order."""
+    return [tuple(m) for b, of_group in zip(batches, noise, strict=True) for m in (b.values, b.observed, of_group)]

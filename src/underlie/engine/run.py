@@ -22,7 +22,7 @@ from underlie.engine.checkpoint import CheckpointError, Clock
 from underlie.engine.flat import Flat
 from underlie.engine.groups import Deal, Group
 from underlie.engine.memory import Part, is_out_of_memory, pieces_of
-from underlie.engine.recording import Gradient, Objective, worth_recording
+from underlie.engine.recording import Gradient, Judge, Objective, worth_recording
 from underlie.engine.rows import Rows
 from underlie.engine.settings import Build, Monitor, Settings, Trained
 from underlie.graph import Batch
@@ -73,7 +73,7 @@ class Run:
         judge: Objective | None = None,
         monitor: Monitor | None = None,
     ) -> None:
-        self.build, self.judge, self.settings = build, judge or objective, settings
+        self.build, self.settings = build, settings
         self.monitor = monitor
         self.seeds, self.launch, self.ranks = seeds, settings.launch, settings.launch.ranks
         # Models are built on the CPU.
@@ -92,13 +92,16 @@ class Run:
         self.shares = [deal.weight / total for deal in self.deals]
         # Replicates share no parameter: each learns from the mean over its own rows.
         foreign = any(isinstance(module, unn.Foreign) for module in self.model.modules())
+        recordable = not foreign and worth_recording(settings.max_epochs * self._n_batches())
         self.gradient = Gradient(
             self.model,
             objective,
             self.flat.parameters,
-            recordable=not foreign and worth_recording(settings.max_epochs * self._n_batches()),
+            recordable=recordable,
             shares=self.shares,
+            into=self.flat.slots,
         )
+        self.judge = Judge(self.model, judge or objective, self.flat.parameters, recordable=recordable)
         # Only networks of the user's own behave otherwise in training; telling all modules takes its time.
         self._tell_mode = self.model.train if foreign else lambda training: None
         self.n_valid = sum(deal.n_valid for deal in self.deals)
@@ -335,7 +338,7 @@ class Run:
             part = own[i : i + chunk]
             some = slice(part.start, part.stop, part.step)
             of_chunk = {k: v[:, :, some] for k, v in noise.items()}
-            total += self.judge(self.model, deal.held_out(some), of_chunk).sum(1)
+            total += self.judge(deal.held_out(some), of_chunk).sum(1)
         self.ranks.add([total])
         return (total / self.ranks.counted(deal.n_valid)).double().cpu().numpy()
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from underlie.engine.shortening import Known, quicken, shorten
+
 Replay = Callable[..., tuple[Tensor, ...]]
 Key = tuple[Any, ...]
-
-#: Operations that torch offers as a function, or tensors as a method, with the same arguments; these dispatch faster.
-_FUNCTIONS = frozenset(
-    {"add", "addcmul", "baddbmm", "bmm", "exp", "log", "log1p", "mul", "neg", "relu", "sub", "tanh", "transpose"}
-)
-_METHODS = frozenset({"expand", "view", "unsqueeze"})
 
 
 @final
@@ -34,16 +30,20 @@ class Tape(TorchDispatchMode):
     ----------
     inputs : sequence of Tensor
         What the replay will be called with, in this order.
+    fixed : sequence of Tensor
+        Tensors whose numbers change from call to call, but not the memory in which they lie.
     """
 
-    def __init__(self, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, inputs: Sequence[Tensor], fixed: Sequence[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._graph = Graph()
-        self._constants = nn.Module()
         self._nodes: dict[Key, Node] = {}
-        self._kept: list[Tensor] = []
+        self._values: dict[Node, Any] = {}
         for i, tensor in enumerate(inputs):
             self._note(tensor, self._graph.placeholder(f"input_{i}"))
+        self._known = Known(self._graph, self._values, fixed)
+        for tensor in fixed:
+            self._note(tensor, self._known.name(tensor))
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -54,6 +54,7 @@ class Tape(TorchDispatchMode):
         kwargs = kwargs or {}
         node = self._graph.call_function(func, tree_map(self._node, tuple(args)), tree_map(self._node, dict(kwargs)))
         out = func(*args, **kwargs)
+        self._values[node] = out
         if isinstance(out, Tensor):
             self._note(out, node)
         elif isinstance(out, (tuple, list)):
@@ -66,29 +67,39 @@ class Tape(TorchDispatchMode):
             )
         return out
 
-    def replay(self, outputs: Sequence[Tensor]) -> Replay:
-        """A function of the inputs that repeats the operations and returns the outputs."""
-        self._graph.output(tuple(self._node(t) for t in outputs))
-        for node in list(self._graph.nodes):
-            if node.op == "call_function" and node.target is torch.ops.aten.detach.default:
-                node.replace_all_uses_with(node.args[0])
-                self._graph.erase_node(node)
-            else:
-                _quicken(node)
-        forward: Replay = GraphModule(self._constants, self._graph).forward
-        return forward
+    def replay(self, outputs: Sequence[Tensor], into: Sequence[Tensor | None] = ()) -> Replay:
+        """A function of the inputs that repeats the operations and returns the outputs.
+
+        Parameters
+        ----------
+        outputs : sequence of Tensor
+            Tensors that the tape saw.
+        into : sequence of Tensor or None
+            Where to put the last outputs; these are returned in any case.
+        """
+        nodes = [self._node(t) for t in outputs]
+        first = len(outputs) - len(into)
+        filled: list[tuple[Node, Node]] = []
+        for i, place in enumerate(into, start=first):
+            if place is not None:
+                slot = self._known.name(place)
+                filled.append((nodes[i], slot))
+                nodes[i] = slot
+        self._graph.output(tuple(nodes))
+        shorten(self._graph, self._values, self._known, filled)
+        quicken(self._graph, self._values, self._known)
+        forward: Replay = GraphModule(nn.Module(), self._graph).forward
+        return partial(forward, *self._known.tensors)
 
     def _note(self, tensor: Tensor, node: Node) -> None:
         self._nodes[_key(tensor)] = node
-        self._kept.append(tensor)
+        self._values[node] = tensor
 
     def _node(self, value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         if _key(value) not in self._nodes:
-            name = f"constant_{len(self._kept)}"
-            self._constants.register_buffer(name, value.detach())
-            self._note(value, self._graph.get_attr(name))
+            self._note(value, self._known.name(value.detach(), constant=True))
         return self._nodes[_key(value)]
 
 
@@ -96,13 +107,3 @@ def _key(tensor: Tensor) -> Key:
     if not tensor.numel():
         return (tuple(tensor.shape), tensor.dtype)
     return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
-
-
-def _quicken(node: Node) -> None:
-    name = getattr(getattr(node.target, "overloadpacket", None), "__name__", None)
-    if node.op != "call_function" or name is None:
-        return
-    if name in _FUNCTIONS and all(isinstance(a, (Node, int, float)) for a in node.args):
-        node.target = getattr(torch, name)
-    elif name in _METHODS:
-        node.op, node.target = "call_method", name
