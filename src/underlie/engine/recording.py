@@ -16,9 +16,10 @@ from torch import Tensor
 from underlie.engine.tape import Replay, Tape
 from underlie.graph import Batch, LatentModel
 
-#: Recording a shape of batch takes as long as some ten steps, and a replayed step of a small network a quarter of one:
-#: it is worth it from so many steps on. The first few are not recorded, which a diverging start may not outlive.
-STEPS_WORTH_RECORDING = 60
+#: Recording takes as long as some fifteen steps, for each shape of batch; a replayed step of a small network takes a
+#: third to two thirds of one. It is worth it from so many steps on. The first few are not recorded, which a diverging
+#: start may not outlive.
+STEPS_WORTH_RECORDING = 120
 STEPS_BEFORE_RECORDING = 3
 
 #: (model, batch, noise) -> value of each row (R, B)

@@ -199,8 +199,9 @@ class Run:
                     self._block(batches[start : start + block], next(reader))
                     for batches, reader in zip(dealt, readers, strict=True)
                 ]
-                for step in zip(*parts, strict=True):
-                    self._learn(step)
+                with self._in_precision():
+                    for step in zip(*parts, strict=True):
+                        self._learn(step)
                 place.blocks += 1
                 if self.clock.due():
                     self.keep()
@@ -232,13 +233,18 @@ class Run:
         Noise is drawn for all rows, so that it does not depend on the number of processes.
         """
         sizes = [b.shape[1] for b in batches]
-        own = [self.ranks.own(size) for size in sizes]
         noise = {k: v.split(sizes, dim=2) for k, v in self._noise(sum(sizes), self.settings.n_draws).items()}
+        if self.ranks.size > 1:
+            own = [self.ranks.own(size) for size in sizes]
+            noise = {k: [v[:, :, some] for v, some in zip(of_all, own, strict=True)] for k, of_all in noise.items()}
         parts = rows.split([b.shape[1] for b in self._own(batches)])
-        return [(batch, {k: v[i][:, :, own[i]] for k, v in noise.items()}, sizes[i]) for i, batch in enumerate(parts)]
+        return [(batch, {k: v[i] for k, v in noise.items()}, sizes[i]) for i, batch in enumerate(parts)]
 
     def _learn(self, step: Sequence[Part]) -> None:
         """One step, or several smaller ones where memory is too short for one."""
+        if self.pieces == 1:
+            self._learn_piece(step)
+            return
         for piece in pieces_of(step, self.pieces):
             self._learn_piece(piece)
 
@@ -278,8 +284,7 @@ class Run:
     def _step(self, piece: Sequence[Part]) -> Sequence[Tensor]:
         batches, noise = [batch for batch, _, _ in piece], [noise for _, noise, _ in piece]
         totals = [self.ranks.counted(size) for _, _, size in piece]
-        with self._in_precision():
-            values, gradient = self.gradient(batches, noise, totals)
+        values, gradient = self.gradient(batches, noise, totals)
         self.flat.collect(gradient)
         self.ranks.add(self.flat.gradients)
         self.flat.clip(self.settings.max_norm)
