@@ -109,3 +109,13 @@ def test_a_moment_that_does_not_exist_is_not_finite_in_its_column_alone() -> Non
 def test_an_order_that_is_none_is_refused(model: ul.VAE, order: Any) -> None:
     with pytest.raises(ValueError, match="order must be 1, 2, 3 or 4"):
         model.moments(Z, order=order)
+
+
+def test_sets_of_quasi_random_draws_are_repeatable_and_differ_from_each_other(model: ul.VAE) -> None:
+    sets = model.quasi_latent(16, random_state=3, n_batches=4)
+    assert sets.shape == (4, 16, 2)
+    np.testing.assert_array_equal(sets, model.quasi_latent(16, random_state=3, n_batches=4))
+    assert len({tuple(one.ravel()) for one in sets}) == 4
+    assert (sets != model.quasi_latent(16, random_state=4, n_batches=4)).all()
+    with pytest.raises(ValueError, match="n_batches"):
+        model.quasi_latent(16, n_batches=0)

@@ -169,6 +169,10 @@ class _Native:
         draw = getattr(self._model, "quasi_latent", None) or getattr(self._model, "sample_latent", None)
         if draw is None or not self._forward:
             return sample_batches(self, m, n_batches, rng)
+        if "n_batches" in signature(draw).parameters:
+            sizes = _sizes(m, n_batches)
+            every = draw(sizes[0], integer_seed(rng), n_batches)
+            return [batch[:size] for batch, size in zip(every, sizes, strict=True)]
         return [np.asarray(draw(size, integer_seed(rng))) for size in _sizes(m, n_batches)]
 
     def conditional(self, latent: Any, order: int) -> tuple[Array, ...]:

@@ -30,6 +30,7 @@ from underlie.estimators.parameters import (
     kinds_to_encode,
     undone_on_error,
 )
+from underlie.estimators.quasi_random import quasi_normal_batches
 from underlie.graph import Joint, LatentModel, elbo, importance_bound
 from underlie.models.moment_penalty import moment_penalty
 from underlie.models.networks import Network, Networks, check_networks
@@ -439,7 +440,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         self._fitted()
         return self._rng(random_state).standard_normal((checked_count(n, "n"), self._n_features_out))
 
-    def quasi_latent(self, n: int = 1, random_state: RandomState = None) -> Floats:
+    def quasi_latent(self, n: int = 1, random_state: RandomState = None, n_batches: int | None = None) -> Floats:
         """Scrambled Sobol points as draws of z from its prior: even coverage, so that means over them vary less.
 
         Parameters
@@ -448,18 +449,23 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
             Powers of two serve best.
         random_state : int, Generator, RandomState or None
             Seeds the scrambling. None: that of the estimator.
+        n_batches : int, optional
+            So many independent sets of n points: the spread of their means is the error of such a mean.
 
         Returns
         -------
-        array (n, n_latent)
+        array (n, n_latent), or (n_batches, n, n_latent)
 
         References
         ----------
         Owen (1998), Scrambling Sobol' and Niederreiter-Xing points.
         """
         self._fitted()
-        draws = normal_draws(checked_count(n, "n"), self._n_features_out, self._seed(random_state))
-        return draws[0, :, 0].double().numpy()
+        n, width = checked_count(n, "n"), self._n_features_out
+        if n_batches is not None:
+            n_batches = checked_count(n_batches, "n_batches")
+            return quasi_normal_batches(n_batches, n, width, self._rng(random_state))
+        return normal_draws(n, width, self._seed(random_state))[0, :, 0].double().numpy()
 
     def posterior(self, X: Any, *, n_importance: int = 128, random_state: RandomState = 0) -> Posterior:
         r"""Means and variances of :math:`p(z \mid x_{obs})`, z given what is observed in a row, by importance sampling.

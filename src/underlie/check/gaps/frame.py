@@ -49,7 +49,10 @@ class Frame:
         return x / self.scale if (self.scale != 1.0).any() else x
 
     def gap(self, data: Sequence[Array], counts: Sequence[Array], model: Sequence[Array]) -> list[Array]:
-        """Data minus model, degree by degree, from moments about the reference point; `counts` are rows per entry."""
+        """Data minus model, degree by degree, from moments about the reference point; `counts` are rows per entry.
+
+        Several estimates of the model's moments, (batches, p_k) for each degree, give as many gaps.
+        """
         if self.centred:
             own, theirs = shifted(data, -data[0], 1.0), shifted(model, -model[0], 1.0)
             gaps = [data[0] - model[0], *[d - m for d, m in zip(own[1:], theirs[1:], strict=True)]]
@@ -59,5 +62,5 @@ class Frame:
         if self.unbiased and len(data) > 1:  # S is the same about any point
             j, k = monomials(len(data[0]), 2).columns.T
             covariance = data[1] - data[0][j] * data[0][k]
-            gaps[1] = gaps[1] + covariance / np.maximum(counts[1] - 1, 1.0)
+            gaps[1] += covariance / np.maximum(counts[1] - 1, 1.0)
         return scaled(gaps, self.scale)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from underlie.check.adapters import MomentModel
-from underlie.check.gaps.monomials import monomials, shifted
+from underlie.check.gaps.monomials import monomials, n_monomials, shifted
 from underlie.check.gaps.raw_moments import conditional_means
 
 Array = NDArray[np.float64]
 N_BATCHES = 16
-_CELLS_AT_ONCE = 2**22
+_CELLS_AT_ONCE = 2**18
 
 
 @final
@@ -23,8 +24,8 @@ _CELLS_AT_ONCE = 2**22
 class ModelMoments:
     """Moments of a model about a reference point, degree by degree."""
 
-    batches: list[list[Array]]
-    """One estimate per batch of draws, (p_k,) for each degree; a single exact one otherwise."""
+    batches: list[Array]
+    """One estimate per batch of draws, (batches, p_k) for each degree; a single exact one otherwise."""
     shares: Array
     """Share of each batch in all draws, (batches,)."""
     m: int
@@ -37,7 +38,7 @@ class ModelMoments:
 
     def mean(self) -> list[Array]:
         """The estimate: the mean over all draws."""
-        return [np.tensordot(self.shares, np.stack(parts), 1) for parts in zip(*self.batches, strict=True)]
+        return [self.shares @ one for one in self.batches]
 
 
 def model_moments(
@@ -46,10 +47,9 @@ def model_moments(
     """Moments of the model up to `order`; exact where there is a closed form."""
     exact = _closed_form(view, reference, order)
     if exact is not None:
-        return ModelMoments([exact], np.ones(1), m=0)
+        return ModelMoments([one[None] for one in exact], np.ones(1), m=0)
     latents = draw_batches(view, n_draws, rng)
-    batches = [_of_batch(view, latent, reference, order) for latent in latents]
-    return ModelMoments(batches, shares_of(latents), m=sum(map(len, latents)))
+    return ModelMoments(_of_batches(view, latents, reference, order), shares_of(latents), m=sum(map(len, latents)))
 
 
 def draw_batches(view: MomentModel, n_draws: int, rng: np.random.Generator) -> list[Any]:
@@ -88,19 +88,23 @@ def _closed_form(view: MomentModel, reference: Array, order: int) -> list[Array]
     return shifted([np.zeros_like(mean), central[j, k]], mean - reference, 1.0)[:order]
 
 
-def _of_batch(view: MomentModel, latent: Any, reference: Array, order: int) -> list[Array]:
+def _of_batches(view: MomentModel, latents: Sequence[Any], reference: Array, order: int) -> list[Array]:
+    """Moments by each batch of draws, (batches, p_k) for each degree; the model is asked for many draws at a time."""
+    every = np.concatenate(latents)
+    ends = np.cumsum([len(latent) for latent in latents])
+    totals = [np.zeros((len(latents), n_monomials(len(reference), k))) for k in range(1, order + 1)]
     step = max(1, _CELLS_AT_ONCE // max(1, len(reference)))
-    total: list[Array] | None = None
-    for start in range(0, len(latent), step):
-        part = latent[start : start + step]
+    for start in range(0, len(every), step):
+        part = every[start : start + step]
         central = conditional(view, part, order)
-        means = conditional_means([central[0] - reference, *central[1:]], view.exclusive_groups)
-        share = len(part) / len(latent)
-        weighted = [share * one for one in means]
-        total = weighted if total is None else [a + b for a, b in zip(total, weighted, strict=True)]
-    if total is None:
-        raise ValueError("n_draws must be at least 2")
-    return total
+        about = [central[0] - reference, *central[1:]]
+        cuts = [0, *np.clip(ends - start, 0, len(part))]
+        for batch, (first, last) in enumerate(pairwise(cuts)):
+            if first < last:
+                means = conditional_means([one[first:last] for one in about], view.exclusive_groups)
+                for total, one in zip(totals, means, strict=True):
+                    total[batch] += (last - first) / len(latents[batch]) * one
+    return totals
 
 
 def conditional(view: MomentModel, latent: Any, order: int) -> Sequence[Array]:

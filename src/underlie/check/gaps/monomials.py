@@ -71,6 +71,10 @@ class Monomials:
         """Place of each entry (i, rest) of the unfolding among the monomials, and the roots that scale its columns."""
         if self.order == 1:
             return np.arange(self.width)[:, None], np.ones(1)
+        if self.order == 2:  # the general way sorts every pair
+            own = np.arange(self.width)
+            smaller, larger = np.minimum(own[:, None], own), np.maximum(own[:, None], own)
+            return self.first[smaller] + larger - smaller, np.ones(self.width)
         rest = monomials(self.width, self.order - 1)
         own = np.repeat(np.arange(self.width), len(rest))
         together = np.column_stack([own, np.tile(rest.columns, (self.width, 1))])
@@ -124,8 +128,8 @@ def shifted(values: Sequence[Array], by: Array, total: float) -> list[Array]:
     Parameters
     ----------
     values : sequence of array
-        Moments of d of degrees 1, 2, ...: (p_k,) each.
-    by : array (P,)
+        Moments of d of degrees 1, 2, ...: (..., p_k) each.
+    by : array (..., P)
     total : float
         The moment of degree 0: 1 for a distribution, 0 for a difference of two, where large terms then never meet.
     """
@@ -136,23 +140,27 @@ def _shifted_degree(values: Sequence[Array], by: Array, total: float, order: int
     out = values[order - 1].copy()
     if not by.any():
         return out
-    columns = monomials(len(by), order).columns
+    width = by.shape[-1]
+    columns = monomials(width, order).columns
     for size in range(order):
         for kept in combinations(range(order), size):
             if size == 0 and total == 0.0:
                 continue
             moved = [position for position in range(order) if position not in kept]
-            factor = np.prod(by[columns[:, moved]], axis=1)
-            if size:
-                factor *= values[size - 1][monomials(len(by), size).position(columns[:, list(kept)])]
-            else:
-                factor *= total
-            out += factor
+            factor = np.prod(by[..., columns[:, moved]], axis=-1)
+            out += _times(values[size - 1], columns[:, list(kept)], width, factor) if size else total * factor
     return out
 
 
+def _times(values: Array, columns: Indices, width: int, factor: Array) -> Array:
+    """Moments (..., p) of the monomials of these columns (q, size) times a factor: (..., q)."""
+    product: Array = np.take(values, monomials(width, columns.shape[1]).position(columns), axis=-1)
+    product *= factor
+    return product
+
+
 def scaled(values: Sequence[Array], by: Array) -> list[Array]:
-    """Moments of x / by, `by` (P,), from those of x."""
+    """Moments of x / by, `by` (P,), from those of x, (..., p_k) each."""
     if (by == 1.0).all():
         return list(values)
     return [one / np.prod(by[monomials(len(by), order).columns], axis=1) for order, one in enumerate(values, start=1)]

@@ -82,7 +82,7 @@ def drawn_gaps(
 
     More than 5,000 rows are represented by 5,000, and the spread of their gaps is scaled to n rows.
     """
-    order, size = len(model.batches[0]), min(n, _MOST_ROWS)
+    order, size = len(model.batches), min(n, _MOST_ROWS)
     estimate, gaps = model.mean(), []
     for _ in range(n_bootstrap):
         values = view.sample(size, integer_seed(rng))

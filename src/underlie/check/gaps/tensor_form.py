@@ -107,8 +107,7 @@ class TensorForm:
     @cached_property
     def _batch_gaps(self) -> list[Array]:
         """The gap by each batch of draws alone, (batches, p_k) for each degree."""
-        each = [self.frame.gap(self.data.means(), self.data.counts, one) for one in self.model.batches]
-        return [np.stack(parts) for parts in zip(*each, strict=True)]
+        return self.frame.gap(self.data.means(), self.data.counts, self.model.batches)
 
     def _row_variances(self) -> list[Array]:
         """Sampling variance of each entry of the data's moments, from their squares: (p_k,) for each degree."""
@@ -198,7 +197,7 @@ class TensorForm:
 
     def _batch_error(self, shape: Monomials, gradient: Array) -> float:
         """Monte-Carlo standard error of the norm from the spread of the batches along its gradient."""
-        slopes = [float(np.sum(gradient * shape.unfold(one))) for one in self._batch_gaps[shape.order - 1]]
+        slopes = self._batch_gaps[shape.order - 1] @ shape.fold(gradient)
         return float(np.std(slopes, ddof=1) * np.linalg.norm(self.model.shares))
 
 
