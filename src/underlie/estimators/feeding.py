@@ -20,6 +20,9 @@ from underlie.models.start import START_ROWS
 _RESIDENT_BYTES = 1 << 30
 #: Excess kurtosis from which a continuous column is given Student's t.
 _HEAVY = 4.0
+#: Share of an image's cells at black or white from which it is ink on paper, not a photograph: handwritten digits have
+#: .58 (8 x 8 pixels) to .82 (MNIST), photographs of faces none.
+_INK = 0.5
 _MAX_EPOCHS, _MAX_STEPS, _PATIENCE = 400, 12_000, 30
 
 
@@ -85,6 +88,18 @@ def heavy_tails(encoded: Encoded, row_shape: tuple[int, ...]) -> list[bool]:
     spread = np.nanmean(centred**2, axis=0)
     standard = np.divide(centred**2, spread, out=np.zeros_like(centred), where=spread > 0)
     return list(np.nanmean(standard**2, axis=0) - 3.0 > _HEAVY)
+
+
+def ink_on_paper(first: StartRows, encoder: Encoder) -> bool:
+    """Whether rows are images of intensities most of which are exactly the lowest or the highest possible.
+
+    A density has no atoms. That of a pixel which is exactly black in most images grows as far as it is let; beside it
+    the divergence counts for nothing, codes leave the prior, and what is generated from the prior is not like the data.
+    """
+    if len(encoder.row_shape) == 1 or not {"binary", "proportion"}.issuperset(encoder.schema.kinds):
+        return False
+    x = first.encoded.values if first.encoded.observed is None else first.encoded.values[first.encoded.observed]
+    return bool(x.size) and float(np.mean((x == 0) | (x == 1))) >= _INK
 
 
 def start_rows(X: Any, encoder: Encoder) -> StartRows:

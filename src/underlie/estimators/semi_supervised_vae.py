@@ -25,7 +25,15 @@ from underlie.distributions import likelihood_for, settled
 from underlie.engine import Callback, Checkpoint, Launch, Settings, suitable_precision
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner
-from underlie.estimators.feeding import StartRows, engine_rows, heavy_tails, mean_log_scale, start_rows, torch_device
+from underlie.estimators.feeding import (
+    StartRows,
+    engine_rows,
+    heavy_tails,
+    ink_on_paper,
+    mean_log_scale,
+    start_rows,
+    torch_device,
+)
 from underlie.estimators.labelled_fit import (
     Architecture,
     automatic_alpha,
@@ -100,7 +108,9 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         have no neighbours, unless a ``space`` is given. A number says how many times this evidence counts, True is ten
         times: a decoder that takes columns as independent given y and z is too sure of itself.
     likelihood : str or dict
-        Of x, as in `VAE`.
+        Of x, as in `VAE`, but for images of ink on paper (at least half of their cells exactly black or white, as
+        handwriting has): there "auto" is "bernoulli", the expected log-likelihood of the image binarised at random. It
+        is no density of intensities; "continuous_bernoulli" is one, but generates less well.
     n_draws : int
         Draws of z (and a) per row and step.
     n_replicates : int
@@ -346,7 +356,9 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         """Everything of which replicates of a model of X are built, and the rows that they are to start from."""
         first = start_rows(X, self.encoder_)
         self._with_mask = any(column.missing for column in self.schema_)
-        self.likelihood_ = settled(self.schema_, self.likelihood, heavy_tails(first.encoded, self.encoder_.row_shape))
+        ink = self.likelihood == "auto" and ink_on_paper(first, self.encoder_)
+        asked = "bernoulli" if ink else self.likelihood
+        self.likelihood_ = settled(self.schema_, asked, heavy_tails(first.encoded, self.encoder_.row_shape))
         blank = self._blank(labels_of(self.targets_.columns, encoded, seen))
         blank.build(torch.Generator().manual_seed(0))  # networks that do not fit the data are refused here
         return blank, first
