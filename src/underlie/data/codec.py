@@ -75,6 +75,9 @@ class Codec:
         ValueError
             If a cell cannot occur in a column of its kind.
         """
+        if missing is None and len(self.groups) == 1:  # nothing to put together
+            [(kind, at)] = self.groups
+            return np.ascontiguousarray(self._encoders[kind](raw, None, at))
         values = np.empty(raw.shape, dtype=np.float64)
         for kind, at in self.groups:
             block = raw[:, at]
@@ -254,11 +257,11 @@ class Codec:
         first = self.offsets[:-1]
         numeric = np.zeros((len(values), int(self.offsets[-1])))
         for kind, at in self.groups:
-            to = first[self._indices(at)]
             if kind == "categorical":
-                for j, start in zip(self._indices(at), to, strict=True):
-                    self._write_indicators(numeric, values, missing, int(j), int(start))
+                for j in self._indices(at):
+                    self._write_indicators(numeric, values, missing, int(j), int(first[j]))
                 continue
+            to: Positions = at if isinstance(at, slice) else first[at]  # all columns at once cost less as a slice
             exact = kind in ("continuous", "positive", "proportion", "count")
             block = raw[:, at].astype(np.float64) if exact else values[:, at] * scale[to] + loc[to]
             if missing is not None:

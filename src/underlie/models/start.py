@@ -25,6 +25,8 @@ from underlie.nn.conv import ConvDecoder
 #: Rows that the start looks at; more would not change it.
 START_ROWS = 5_000
 _RIDGE = 1e-3
+#: How far features, which come in float32, may lie from their coordinates, in standard deviations of these.
+_ROUNDING = 1e-4
 
 
 @final
@@ -81,12 +83,13 @@ def linear_start(
         read them after x, start at their linear effects: else z alone would say everything in the beginning.
     """
     marginal = head.start(values, observed)
-    scale = np.nanstd(coordinates, axis=0)
+    scale = _spread(coordinates)
     scale = np.where(scale > 1e-6, scale, 1.0)
     standard = coordinates / scale
     design = np.column_stack([np.empty((len(standard), 0)), *labels])
     effects = _effects(design, standard)
-    standard = standard - (design - design.mean(0)) @ effects
+    if labels:
+        standard -= (design - design.mean(0)) @ effects
     pca = _fit(standard, min(n_latent, standard.shape[1] - 1, len(standard) - 2))
     rank = 0 if pca is None else pca.loadings.shape[1]
     if pca is None or rank == 0:
@@ -96,7 +99,8 @@ def linear_start(
     slope, centre = _decoder(head, marginal, pca, scale, n_latent)
     if labels:
         slope = torch.cat([slope, _label_slopes(head, pca, scale, labels, effects)])
-    head.start(_without_fit(head, values, pca, standard, scale), observed)
+    if np.any(head.location_family):
+        head.start(_without_fit(head, values, pca, standard, scale), observed)
     return LinearStart(weight, bias, slope, centre)
 
 
@@ -109,8 +113,6 @@ def _without_fit(
     mean: they are widened by the posterior's own spread.
     """
     location = np.array(head.location_family)
-    if not location.any():
-        return values
     first = np.cumsum([0, *head.coordinates_per_column])[:-1][location]
     mean, covariance = pca.posterior(standard)
     loadings = pca.loadings[first]
@@ -143,20 +145,68 @@ def _encoder(
     design: NDArray[np.float64],
 ) -> tuple[Tensor, Tensor]:
     """The best linear predictor of E[z | x] from what the encoder reads, and the average posterior spread."""
+    features = read(values, observed).reshape(len(values), -1).double().numpy()
+    if design.shape[1]:
+        features = np.column_stack([features, design])
+    predictor = _exact_predictor(pca, features, standard) or _fitted_predictor(pca, features, standard)
+    rank = pca.n_components
+    weight, bias = np.zeros((features.shape[1], 2 * n_latent)), np.zeros(2 * n_latent)
+    weight[:, :rank] = predictor.slope
+    bias[:rank] = predictor.constant
+    bias[n_latent : n_latent + rank] = 0.5 * np.log(np.clip(predictor.spread, 1e-4, 1.0))
+    return torch.as_tensor(weight, dtype=torch.float32), torch.as_tensor(bias, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class _Predictor:
+    """E[z | x] as a linear function of features, and the variance of z about it: (p, k), (k,), (k,)."""
+
+    slope: NDArray[np.float64]
+    constant: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+
+def _exact_predictor(
+    pca: LinearGaussian, features: NDArray[np.float64], standard: NDArray[np.float64]
+) -> _Predictor | None:
+    """The posterior itself, where rows are complete and each feature is its coordinate, moved and scaled; else None."""
+    if features.shape != standard.shape or not np.isfinite(standard.sum()):
+        return None
+    moved, centred = features - features.mean(0), standard - standard.mean(0)
+    squares = np.einsum("ij,ij->j", centred, centred)
+    varies = squares > 1e-12 * len(standard)
+    per_unit = np.einsum("ij,ij->j", moved, centred) / np.where(varies, squares, 1.0)
+    if not per_unit[varies].all():
+        return None
+    centred *= per_unit
+    centred -= moved
+    far = np.maximum(centred.max(0), -centred.min(0))
+    if (far[varies] > _ROUNDING * np.abs(per_unit[varies])).any():
+        return None
+    precision = pca.loadings.T @ pca.loadings / pca.noise_variance + np.eye(pca.n_components)
+    to_z = np.linalg.solve(precision, pca.loadings.T / pca.noise_variance).T
+    slope = np.where(varies, 1.0 / np.where(varies, per_unit, 1.0), 0.0)[:, None] * to_z
+    constant = (standard.mean(0) - pca.mean) @ to_z - features.mean(0) @ slope
+    return _Predictor(slope, constant, np.diag(np.linalg.inv(precision)))
+
+
+def _fitted_predictor(pca: LinearGaussian, features: NDArray[np.float64], standard: NDArray[np.float64]) -> _Predictor:
+    """Ridge regression of the posterior means on the features."""
     mean, covariance = pca.posterior(standard)
-    features = np.column_stack([read(values, observed).reshape(len(values), -1).double().numpy(), design])
     centre = features.mean(0)
     x = features - centre
     slope = _ridge(x, mean - mean.mean(0))
-    rank = mean.shape[1]
-    weight, bias = np.zeros((x.shape[1], 2 * n_latent)), np.zeros(2 * n_latent)
-    weight[:, :rank] = slope
-    bias[:rank] = mean.mean(0) - centre @ slope
     # What the linear predictor misses of E[z | x] is added to the spread, so that q covers the posterior.
     missed = np.mean((mean - mean.mean(0) - x @ slope) ** 2, axis=0)
     spread = np.diagonal(covariance, axis1=-2, axis2=-1).mean(0) + missed
-    bias[n_latent : n_latent + rank] = 0.5 * np.log(np.clip(spread, 1e-4, 1.0))
-    return torch.as_tensor(weight, dtype=torch.float32), torch.as_tensor(bias, dtype=torch.float32)
+    return _Predictor(slope, mean.mean(0) - centre @ slope, spread)
+
+
+def _spread(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of the observed cells of each column."""
+    # NumPy's way past missing cells takes three times as long, and of none missing there is nothing to pass by.
+    complete = np.isfinite(coordinates.sum())
+    return np.asarray(np.std(coordinates, axis=0) if complete else np.nanstd(coordinates, axis=0))
 
 
 def _effects(design: NDArray[np.float64], standard: NDArray[np.float64]) -> NDArray[np.float64]:
