@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from underlie.distributions.base import Likelihood, lifted, of, uniform, where_observed
+from underlie.distributions.fused import categorical_row_log_prob
 from underlie.distributions.moments import column_counts, indicator_fourth_moment, indicator_third_moment
 from underlie.distributions.segments import Segments, as_levels
 
@@ -72,6 +73,9 @@ class Categorical(Likelihood):
             picked = logits.expand(*lead, *logits.shape[-2:]).gather(-1, index).squeeze(-1)
             chosen.append(picked - logits.exp().sum(-1).log())
         return self.segments.join_columns(chosen)
+
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        return categorical_row_log_prob(lifted(raw, x), self.features(x), self.segments)
 
     def mean(self, raw: Tensor) -> Tensor:
         """Probability of each level, (..., B, sum of levels)."""

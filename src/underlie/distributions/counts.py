@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from underlie.distributions.base import Likelihood, across_rows, fill, lifted, of
+from underlie.distributions.fused import negative_binomial_row_terms
 from underlie.distributions.moments import Moments, column_moments
 from underlie.distributions.scaling import FeatureScale, LogLink, bounded, unbounded
 
@@ -133,6 +134,15 @@ class NegativeBinomial(Likelihood):
         coefficient = torch.lgamma(count + size) - torch.lgamma(size) - torch.lgamma(count + 1.0)
         log_p: Tensor = coefficient + size * F.logsigmoid(log_odds) + count * F.logsigmoid(-log_odds)
         return log_p.to(raw.dtype)
+
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
+        log_size, count = _precise(self.log_size(raw.ndim)), _precise(x)
+        size = log_size.exp()
+        coefficient = torch.lgamma(count + size) - torch.lgamma(size) - torch.lgamma(count + 1.0)
+        centre = across_rows(self.link.centre, raw.ndim)
+        terms = negative_binomial_row_terms(raw, log_size, count, centre, self.link.reach)
+        return (coefficient.sum(-1) + terms).to(raw.dtype)
 
     def mean(self, raw: Tensor) -> Tensor:
         mean: Tensor = self.link(raw).exp()

@@ -1,6 +1,6 @@
 """Steps that every training step takes, with their gradients written out.
 
-The formulas are those of `Gaussian`, `Normal`, `Bernoulli` and `ContinuousBernoulli`; autograd would spend three times
+The formulas are those of the distributions whose names the functions bear; autograd would spend three times
 as long on them, since on small batches each recorded operation costs more than its arithmetic. Tests hold them against
 autograd.
 """
@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from underlie.distributions.segments import Segments
 
 
 def rsample_and_kl(raw: Tensor, noise: Tensor, bound: float) -> tuple[Tensor, Tensor]:
@@ -37,6 +39,18 @@ def continuous_bernoulli_row_log_prob(raw: Tensor, x: Tensor, bound: float) -> T
 def bernoulli_row_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     """Bernoulli log-probability of whole rows, see `BernoulliRowLogProb`."""
     rows: Tensor = BernoulliRowLogProb.apply(logits, x)  # type: ignore[no-untyped-call]
+    return rows
+
+
+def negative_binomial_row_terms(raw: Tensor, log_size: Tensor, count: Tensor, centre: Tensor, reach: float) -> Tensor:
+    """What the mean has a part in, see `NegativeBinomialRowTerms`."""
+    rows: Tensor = NegativeBinomialRowTerms.apply(raw, log_size, count, centre, reach)  # type: ignore[no-untyped-call]
+    return rows
+
+
+def categorical_row_log_prob(raw: Tensor, indicator: Tensor, segments: Segments) -> Tensor:
+    """Categorical log-probability of whole rows, see `CategoricalRowLogProb`."""
+    rows: Tensor = CategoricalRowLogProb.apply(raw, indicator, segments)  # type: ignore[no-untyped-call]
     return rows
 
 
@@ -154,3 +168,63 @@ class ContinuousBernoulliRowLogProb(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_x = (logit * of_cell).sum_to_size(ctx.shapes[1])
         return of_raw, of_x, None
+
+
+class NegativeBinomialRowTerms(torch.autograd.Function):
+    r"""Sum over a row of :math:`r \log s(o) + x \log s(-o)` with the log odds :math:`o = \log r - c - h \tanh(u / h)`.
+
+    u is what the network gives, s the logistic function. In the precision of the log size, that of the sum too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, raw: Tensor, log_size: Tensor, count: Tensor, centre: Tensor, reach: float) -> Tensor:
+        share = torch.tanh(raw.to(log_size.dtype) * (1.0 / reach))
+        log_odds = torch.add(log_size - centre, share, alpha=-reach)
+        log_s, size = F.logsigmoid(log_odds), log_size.exp()
+        total = size + count
+        ctx.save_for_backward(share, log_odds, log_s, size, total)
+        ctx.of_raw, ctx.shapes = raw.dtype, (raw.shape, log_size.shape, count.shape)
+        return torch.addcmul(total * log_s, count, log_odds, value=-1.0).sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_row: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
+        share, log_odds, log_s, size, total = ctx.saved_tensors
+        raw_shape, size_shape, count_shape = ctx.shapes
+        of_cell, of_size, of_count = of_row.unsqueeze(-1), None, None
+        of_odds = (size - total * log_s.exp()) * of_cell
+        if ctx.needs_input_grad[1]:
+            of_size = torch.addcmul(of_odds, size * log_s, of_cell).sum_to_size(size_shape)
+        if ctx.needs_input_grad[2]:
+            of_count = ((log_s - log_odds) * of_cell).sum_to_size(count_shape)
+        of_raw = torch.addcmul(-of_odds, of_odds * share, share)
+        return of_raw.to(ctx.of_raw).sum_to_size(raw_shape), of_size, of_count, None, None
+
+
+class CategoricalRowLogProb(torch.autograd.Function):
+    """Sum over a row of the log-probability of each column's level, from logits and indicators of the levels.
+
+    In rectangles of columns with like numbers of levels, as `Categorical.log_prob`, but neither gathers nor scatters.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, raw: Tensor, indicator: Tensor, segments: Segments) -> Tensor:
+        rows, shares = [], []
+        for bucket in segments:
+            # Padding is finite: it meets indicators of 0.
+            logits = bucket.rectangle(raw, -1e30)
+            logits = logits - logits.amax(-1, keepdim=True)
+            chosen = (logits * bucket.rectangle(indicator, 0.0)).sum((-2, -1))
+            likelihood = logits.exp()
+            total = likelihood.sum(-1, keepdim=True)
+            rows.append(chosen - total.log().sum((-2, -1)))
+            shares.append(likelihood.div_(total))
+        ctx.save_for_backward(segments.join(shares), indicator)
+        ctx.shape = raw.shape
+        return sum(rows[1:], rows[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_row: Tensor) -> tuple[Tensor, None, None]:
+        share, indicator = ctx.saved_tensors
+        return ((indicator - share) * of_row.unsqueeze(-1)).sum_to_size(ctx.shape), None, None

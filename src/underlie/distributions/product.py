@@ -83,6 +83,12 @@ class Product(Likelihood):
         parts = zip(self._fed(raw), self.cells.split(x), strict=True)
         return self.cells.join([head.log_prob(r, cells) for (head, r), cells in parts])
 
+    def row_log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        raw = lifted(raw, x)
+        parts = zip(self._fed(raw), self.cells.split(x), strict=True)
+        first, *others = [head.row_log_prob(r, cells) for (head, r), cells in parts]
+        return sum(others, first)
+
     def mean(self, raw: Tensor) -> Tensor:
         return self.coordinates.join([head.mean(r) for head, r in self._fed(raw)])
 
