@@ -21,8 +21,9 @@ from underlie.app.survival.answer import Advice, Asker, Curve
 from underlie.app.survival.document import document_of
 from underlie.app.survival.drawing import draw, lines_of, lines_of_many
 from underlie.app.survival.page import Asked, answer
-from underlie.app.survival.question import arms_of, has_doses, start_of
+from underlie.app.survival.question import Dose, arms_of, doses_of, has_doses, start_of
 from underlie.app.survival.room import Room
+from underlie.app.words import Hint
 from underlie.report.render import render_html
 from underlie.report.time_unit import TimeUnit
 
@@ -177,6 +178,38 @@ def test_doses_are_compared_but_not_recommended() -> None:
     assert found[-1].gain.value == pytest.approx(effect, abs=1e-6)
     assert all(outlook.propensity is None for outlook in found)
     assert asker.advice(patient(model, X, 1), 1.0, arms[0].name, 0.0).kind == "impossible"
+
+
+def test_chosen_doses_are_those_that_the_model_is_asked_for() -> None:
+    model, X = fitted("dose")
+    (dose,) = doses_of(model)
+    assert (dose.low, dose.high) == (X["dose"].min(), X["dose"].max())
+    assert tuple(arm.option for arm in arms_of(model)) == dose.first
+    np.testing.assert_allclose(dose.read(dose.as_text(dose.first)), dose.first)
+    arms = arms_of(model, {"dose": dose.read("7.5; 2.5 5, 5")})
+    assert [arm.option for arm in arms] == [2.5, 5.0, 7.5]
+    assert [arm.label for arm in arms] == ["dose = 2.5", "dose = 5", "dose = 7.5"]
+    found = Asker(model, arms).outlooks(patient(model, X, 1), 1.0, arms[0].name)
+    effect = model.treatment_effect(X.iloc[[1]], 1.0, 7.5, 2.5).iloc[0]["effect"]
+    assert found[-1].gain is not None
+    assert found[-1].gain.value == pytest.approx(effect, abs=1e-6)
+    for text, said in [
+        ("", "give 2 to 6 different doses, such as"),
+        ("5, 5.0", "give 2 to 6"),
+        ("1 2 3 4 5 6 7", "give 2 to 6"),
+        ("1, much", "'much' is no number"),
+        ("1, 11", "11 is outside the doses that were given"),
+        ("1, nan", "outside"),
+    ]:
+        with pytest.raises(Hint, match=said):
+            dose.read(text)
+
+
+def test_whole_doses_stay_whole() -> None:
+    dose = Dose("pills", 0, 30, is_whole=True, first=(0, 7, 15, 22, 30))
+    assert dose.read("0, 4") == (0, 4)
+    with pytest.raises(Hint, match="whole numbers"):
+        dose.read("0, 2.5")
 
 
 def test_what_was_asked_at_fit_is_asked_first_and_nonsense_beside_the_model_is_not(one: tuple[Any, Any]) -> None:

@@ -67,6 +67,9 @@ def address(model: Any, served: Callable[[Path], str], tmp_path_factory: pytest.
     (folder / "arms.data.json").write_text(json.dumps(note), encoding="utf-8")
     plain = ul.SurvivalVAE(n_replicates=2, max_epochs=1, heterogeneity=0.0, random_state=0, verbose=False)
     plain.fit(X.drop(columns=HOSTILE), y).save(folder / "plain.safetensors")
+    dosed = ul.SurvivalVAE("dose", n_replicates=2, max_epochs=1, heterogeneity=0.0, random_state=0, verbose=False)
+    given = np.random.default_rng(1).uniform(0, 10, len(X)).round(2)
+    dosed.fit(X[["age"]].assign(dose=given), y).save(folder / "dosed.safetensors")
     return served(folder)
 
 
@@ -280,3 +283,23 @@ def test_a_narrow_page_does_not_scroll_sideways(open_page: Any, address: str) ->
     expect(page.locator("svg.curves polyline")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("svg.curves").first.bounding_box()["width"] <= 390
+
+
+def test_doses_are_chosen_by_whoever_asks(address: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(address, "dosed", "Patient")
+    doses = page.get_by_label("dose: doses to compare, of")
+    expect(page.locator("svg.curves polyline")).to_have_count(5)
+    doses.fill("2, 4.5, 8")
+    doses.press("Enter")
+    expect(page.locator("svg.curves polyline")).to_have_count(3)
+    expect(page.locator("[id$=outlooks] thead")).to_contain_text("gain over dose = 2")
+    expect(page.get_by_label("Compared with").locator("option")).to_have_text(["dose = 2", "dose = 4.5", "dose = 8"])
+    page.get_by_label("Compared with").select_option(label="dose = 8")
+    expect(page.locator("[id$=outlooks] thead")).to_contain_text("gain over dose = 8")
+    doses.fill("2, 45")
+    doses.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("dose: 45 is outside the doses that were given, ")
+    doses.fill("1, 8, 9")
+    doses.press("Enter")
+    expect(page.locator("[id$=outlooks] thead")).to_contain_text("gain over dose = 8")
+    expect(outlooks(page).locator("tr")).to_have_count(3)

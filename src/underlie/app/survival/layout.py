@@ -8,7 +8,6 @@ from htmltools import Tag, TagChild
 from shiny import module, ui
 
 from underlie.app.form.inputs import empty_button, form, row_controls
-from underlie.app.survival.question import MOST_ARMS
 from underlie.app.survival.room import Room
 from underlie.report.time_unit import DAYS
 
@@ -72,8 +71,8 @@ def _patient_controls(room: Room) -> Iterator[TagChild]:
 
 
 def _question_controls(room: Room) -> Iterator[TagChild]:
-    labels = {arm.name: arm.label for arm in room.arms}
-    if room.arms:
+    if room.has_arms:
+        labels = {arm.name: arm.label for arm in room.arms()}
         yield ui.div(
             ui.input_select("control", "Compared with", labels, selected=room.start.control),
             ui.input_numeric("gain", "Least gain, points", round(100 * room.start.min_gain, 3), min=0, max=100, step=1),
@@ -82,11 +81,15 @@ def _question_controls(room: Room) -> Iterator[TagChild]:
         )
     else:
         yield ui.div(_unit_select(room), class_="controls")
-    if len(room.arms) > MOST_ARMS:
-        first = [room.start.control, *(name for name in labels if name != room.start.control)][:MOST_ARMS]
-        yield ui.input_checkbox_group(
-            "arms", f"Treatments to compare, at most {MOST_ARMS}", labels, selected=first, inline=True
+    for j, dose in enumerate(room.doses):
+        yield ui.input_text(
+            f"doses{j}",
+            f"{dose.name}: doses to compare, of {dose.given}",
+            dose.as_text(dose.first),
+            width="100%",
+            update_on="blur",
         )
+    yield ui.output_ui("choice_of_arms")
 
 
 def _unit_select(room: Room) -> Tag:

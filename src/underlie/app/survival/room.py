@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -9,7 +10,7 @@ from underlie.app.form.fields import Field, fields_of
 from underlie.app.opened import Opened
 from underlie.app.survival import words
 from underlie.app.survival.answer import Asker
-from underlie.app.survival.question import Arm, Start, arms_of, start_of
+from underlie.app.survival.question import Arm, Dose, Start, arms_of, doses_of, start_of
 
 
 @final
@@ -19,20 +20,41 @@ class Room:
 
     opened: Opened
     fields: tuple[Field, ...]
-    arms: tuple[Arm, ...]
+    doses: tuple[Dose, ...]
     start: Start
 
     @classmethod
     def of(cls, opened: Opened) -> Room:
         arms = arms_of(opened.model)
-        return cls(opened, fields_of(opened.model.schema_), arms, start_of(opened, arms))
+        return cls(opened, fields_of(opened.model.schema_), doses_of(opened.model), start_of(opened, arms))
 
     @property
     def judged(self) -> str:
         """How the rule did on patients held out, where that is known."""
         return words.judged(self.start.standing, self.start.horizon, self.start.unit)
 
-    def asker(self, shown: tuple[str, ...]) -> Asker:
-        """The model, asked about these treatments; kept, with its curves, for all pages."""
-        arms = tuple(arm for arm in self.arms if arm.name in shown)
-        return self.opened.remember(("survival", shown), lambda: Asker(self.opened.model, arms))
+    @property
+    def follow_up(self) -> float:
+        """The longest time that anybody was followed, in the unit of the outcome."""
+        return float(self.opened.model.follow_up_)
+
+    @property
+    def last_event(self) -> float:
+        """Time of the last event that was seen."""
+        return float(self.opened.model.event_times_[-1])
+
+    @property
+    def has_arms(self) -> bool:
+        """Whether there are treatments."""
+        return bool(self.opened.model.treatments_)
+
+    def arms(self, doses: Mapping[str, Sequence[float]] | None = None) -> tuple[Arm, ...]:
+        """The treatments that can be compared, with the doses that are asked for."""
+        return arms_of(self.opened.model, doses)
+
+    def asker(self, arms: tuple[Arm, ...]) -> Asker:
+        """The model, asked about these treatments; kept, with its curves, for all pages, unless doses were chosen."""
+        if self.doses and arms != self.arms():
+            return Asker(self.opened.model, arms)  # there is no end to what can be typed
+        key = ("survival", tuple(arm.name for arm in arms))
+        return self.opened.remember(key, lambda: Asker(self.opened.model, arms))
