@@ -21,6 +21,8 @@ from underlie.graph import Batch, LatentModel
 #: start may not outlive.
 STEPS_WORTH_RECORDING = 120
 STEPS_BEFORE_RECORDING = 3
+#: The same of judgements, which have no gradient: recording costs less, and less is gained.
+JUDGEMENTS_WORTH_RECORDING = 20
 
 #: (model, batch, noise) -> value of each row (R, B)
 Objective = Callable[[LatentModel, Batch, Mapping[str, Tensor]], Tensor]
@@ -204,11 +206,6 @@ class Judge:
     @torch.no_grad()
     def _outputs(self, batches: Batches, noise: Noises, totals: Totals) -> Sequence[Tensor | None]:
         return [self.objective(self.model, *of_group) for of_group in zip(batches, noise, strict=True)]
-
-
-def worth_recording(n_steps: int) -> bool:
-    """Whether so many steps are enough."""
-    return n_steps >= STEPS_WORTH_RECORDING
 
 
 def _equal(found: Sequence[Tensor], expected: Sequence[Tensor | None]) -> bool:

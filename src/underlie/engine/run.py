@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from underlie import nn as unn
+from underlie.engine import recording
 from underlie.engine.adamw import AdamW
 from underlie.engine.ahead import read_ahead
 from underlie.engine.best import Best, slices
@@ -22,7 +23,7 @@ from underlie.engine.checkpoint import CheckpointError, Clock
 from underlie.engine.flat import Flat
 from underlie.engine.groups import Deal, Group
 from underlie.engine.memory import Part, is_out_of_memory, pieces_of
-from underlie.engine.recording import Gradient, Judge, Objective, worth_recording
+from underlie.engine.recording import Gradient, Judge, Objective
 from underlie.engine.rows import Rows
 from underlie.engine.settings import Build, Monitor, Settings, Trained
 from underlie.graph import Batch
@@ -92,7 +93,8 @@ class Run:
         self.shares = [deal.weight / total for deal in self.deals]
         # Replicates share no parameter: each learns from the mean over its own rows.
         foreign = any(isinstance(module, unn.Foreign) for module in self.model.modules())
-        recordable = not foreign and worth_recording(settings.max_epochs * self._n_batches())
+        epochs = 0 if foreign else settings.max_epochs
+        recordable = epochs * self._n_batches() >= recording.STEPS_WORTH_RECORDING
         self.gradient = Gradient(
             self.model,
             objective,
@@ -101,6 +103,7 @@ class Run:
             shares=self.shares,
             into=self.flat.slots,
         )
+        recordable = recordable and epochs >= recording.JUDGEMENTS_WORTH_RECORDING
         self.judge = Judge(self.model, judge or objective, self.flat.parameters, recordable=recordable)
         # Only networks of the user's own behave otherwise in training; telling all modules takes its time.
         self._tell_mode = self.model.train if foreign else lambda training: None
