@@ -16,6 +16,7 @@ from underlie.data.build import FinishedColumn, build_table, fill_table
 from underlie.data.chunks import ParquetSource
 from underlie.data.codec import Codec, Floats
 from underlie.data.inference import has_two_values, infer_array, infer_images, infer_table, warn_of_empty_rows
+from underlie.data.r_missing import array_without_r_missing
 from underlie.data.reading import Container, Raw, Reader, refuse_series
 from underlie.data.rules import Kinds
 from underlie.data.schema import Schema
@@ -122,7 +123,7 @@ class Encoder:
         if is_source(X):
             return cls._fit_source(as_source(X), kinds)
         refuse_series(X)
-        return cls._fit_array(array_checks.checked_array(X), kinds)
+        return cls._fit_array(array_without_r_missing(array_checks.checked_array(X)), kinds)
 
     @classmethod
     def _fit_table(cls, table: RawTable, kinds: Kinds) -> Self:

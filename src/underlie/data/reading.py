@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from underlie.data.arrays import checked_array, grid_names, missing_cells
 from underlie.data.codec import Floats, Mask, unseen_level
 from underlie.data.columns import ColumnArrays
+from underlie.data.r_missing import array_without_r_missing
 from underlie.data.sources import as_source, is_source
 from underlie.data.tables import Label, RawColumn, RawTable, is_series, library_of, read_table
 from underlie.warnings import DataWarning, warn
@@ -71,9 +72,10 @@ class Reader:
             return self._of_new_table(read_table(X))
         if is_source(X):
             source = as_source(X)
-            X = source[0 : len(source)]
-        refuse_series(X)
-        array = checked_array(X)
+            array = checked_array(source[0 : len(source)])
+        else:
+            refuse_series(X)
+            array = array_without_r_missing(checked_array(X))
         if self._container != "array":
             self._require_numbers(array)
             warn("X does not have valid feature names, but Encoder was fitted with feature names", DataWarning)

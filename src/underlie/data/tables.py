@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from underlie.data.r_missing import columns_without_r_missing
+
 Library = Literal["pandas", "polars", "pyarrow"]
 Label = str | int
 
@@ -73,7 +75,7 @@ def is_series(X: Any) -> bool:
 
 
 def read_table(X: Any) -> RawTable:
-    """Read every column of a table.
+    """Read every column of a table; R's code for a missing whole number is missing.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_table(X: Any) -> RawTable:
     columns = _read_pandas(X) if library == "pandas" else _read_narwhals(X)
     for column in columns:
         _refuse_infinite(column)
-    return RawTable(library, labels, tuple(columns), n_rows)
+    return RawTable(library, labels, columns_without_r_missing(columns), n_rows)
 
 
 def _labels(X: Any, library: Library) -> tuple[Label, ...]:
