@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from underlie.distributions.events.laws import ErrorLaw
 
@@ -48,29 +50,28 @@ class BlurredLaw(ErrorLaw):
         nodes, weights = np.polynomial.hermite_e.hermegauss(_MOMENT_NODES)
         self._shift: list[float] = (sd * nodes).tolist()
         self._log_weight: list[float] = np.log(weights / weights.sum()).tolist()
-        self._cubic = self._tabulated()
+        self._cubics = self._tabulated()
 
     def __deepcopy__(self, memo: object) -> BlurredLaw:
         """Itself: nothing in it ever changes, and replicates share its table."""
         return self
 
     def log_survival(self, u: Tensor) -> Tensor:
-        return -self._log_cumulative_hazard(u)[0].exp()
+        return -self._log_cumulative_hazard(u).exp()
 
     def log_hazard(self, u: Tensor) -> Tensor:
         return self.log_survival_and_hazard(u)[1]
 
     def log_survival_and_hazard(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        g, slope = self._log_cumulative_hazard(u, sloped=True)
-        assert slope is not None
-        return -g.exp(), g + slope.log()
+        both: tuple[Tensor, Tensor] = _Blurred.apply(u, _on(self._cubics, u.dtype, u.device))  # type: ignore[no-untyped-call]
+        return both
 
     def inverse_log_survival(self, log_s: Tensor) -> Tensor:
         goal = torch.log(-log_s)
         low, high = torch.full_like(goal, 4.0 * _LOW), torch.full_like(goal, 4.0 * _HIGH)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
-            before = self._log_cumulative_hazard(middle)[0] < goal
+            before = self._log_cumulative_hazard(middle) < goal
             low, high = torch.where(before, middle, low), torch.where(before, high, middle)
         return 0.5 * (low + high)
 
@@ -84,21 +85,13 @@ class BlurredLaw(ErrorLaw):
         blurred, spread, end = torch.broadcast_tensors(m - sigma * shift, sigma, horizon)
         return (log_w.exp() * self.law.restricted_mean(blurred, spread, end)).sum(-1)
 
-    def _log_cumulative_hazard(self, u: Tensor, *, sloped: bool = False) -> tuple[Tensor, Tensor | None]:
-        """g at u, and its slope where it is asked for."""
-        inside = u.clamp(_LOW, _HIGH - _STEP)
-        place = (inside - _LOW) * (1.0 / _STEP)
-        cell = place.detach().floor()
-        f = place - cell
-        at = cell.to(torch.int32)
-        c0, c1, c2, c3 = (_on(c, u.dtype, u.device).take(at.long()) for c in self._cubic)
-        g = c0 + f * (c1 + f * (c2 + f * c3)) + (u - inside)
-        if not sloped:
-            return g, None
-        return g, (c1 + f * (2.0 * c2 + f * (3.0 * c3))) * (1.0 / _STEP)
+    def _log_cumulative_hazard(self, u: Tensor) -> Tensor:
+        """g at u."""
+        inside, f, (c0, c1, c2, c3) = _looked_up(u, _on(self._cubics, u.dtype, u.device))
+        return c0 + f * (c1 + f * (c2 + f * c3)) + (u - inside)
 
-    def _tabulated(self) -> tuple[Tensor, ...]:
-        """Coefficients of the cubics, from g and its slope at the nodes of the grid."""
+    def _tabulated(self) -> Tensor:
+        """Coefficients of the cubics (4, cells), from g and its slope at the nodes of the grid."""
         u = torch.arange(_LOW, _HIGH + 0.5 * _STEP, _STEP, dtype=torch.float64)
         v = torch.linspace(-_WIDEST, _WIDEST, _NODES, dtype=torch.float64)
         log_w = torch.log_softmax(-0.5 * v.square(), 0)
@@ -109,10 +102,43 @@ class BlurredLaw(ErrorLaw):
         rate = torch.logsumexp(log_s + log_w + log_h, -1) - mixed
         g, slope = torch.log(-mixed), _STEP * torch.exp(rate) / -mixed
         rise, first, last = g.diff(), slope[:-1], slope[1:]
-        return g[:-1], first, 3.0 * rise - 2.0 * first - last, first + last - 2.0 * rise
+        return torch.stack([g[:-1], first, 3.0 * rise - 2.0 * first - last, first + last - 2.0 * rise])
 
     def _nodes(self, like: Tensor) -> tuple[Tensor, Tensor]:
         return like.new_tensor(self._shift), like.new_tensor(self._log_weight)
+
+
+class _Blurred(torch.autograd.Function):
+    r"""log S and log h from the cubics: :math:`(\log S)' = -e^g g'` and :math:`(\log h)' = g' + g'' / g'`."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, cubics: Tensor) -> tuple[Tensor, Tensor]:
+        inside, f, (c0, c1, c2, c3) = _looked_up(u, cubics)
+        g = c0 + f * (c1 + f * (c2 + f * c3)) + (u - inside)
+        slope = (c1 + f * (2.0 * c2 + f * (3.0 * c3))) * (1.0 / _STEP)
+        log_s = -g.exp()
+        if ctx.needs_input_grad[0]:
+            within = inside == u
+            rise = torch.where(within, slope, 1.0)
+            bend = torch.where(within, (2.0 * c2 + f * (6.0 * c3)) / slope * _STEP**-2, 0.0)
+            ctx.save_for_backward(log_s * rise, rise + bend)
+        return log_s, g + slope.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_log_s: Tensor, of_log_h: Tensor) -> tuple[Tensor, None]:
+        of_survival, of_hazard = ctx.saved_tensors
+        return torch.addcmul(of_log_h * of_hazard, of_log_s, of_survival), None
+
+
+def _looked_up(u: Tensor, cubics: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    """u within the table, its place in its cell of it, from 0 to 1, and the cell's cubic."""
+    inside = u.clamp(_LOW, _HIGH - _STEP)
+    place = (inside - _LOW) * (1.0 / _STEP)
+    cell = place.detach().floor()
+    # Many times quicker than `take` or an index: the four rows are picked from one after another.
+    found = cubics.index_select(1, cell.long().flatten())
+    return inside, place - cell, found.view(4, *u.shape).unbind()
 
 
 @lru_cache(maxsize=64)

@@ -156,13 +156,13 @@ class LogLocationScale(EventTime):
 
     def log_survival(self, raw: Tensor, t: Tensor) -> Tensor:
         raw = lifted(raw, t)
-        u = (log_time(t) - self.log_location(raw)) * self.log_shape(raw).exp()
+        u = self._standardised(raw, self.log_shape(raw), log_time(t))
         return torch.where(t > 0, self._law.log_survival(u), 0.0)
 
     def log_hazard(self, raw: Tensor, t: Tensor) -> Tensor:
         raw = lifted(raw, t)
         logs, log_k = log_time(t), self.log_shape(raw)
-        return self._law.log_hazard((logs - self.log_location(raw)) * log_k.exp()) + log_k - logs
+        return self._law.log_hazard(self._standardised(raw, log_k, logs)) + log_k - logs
 
     def inverse_log_survival(self, raw: Tensor, log_s: Tensor) -> Tensor:
         raw = lifted(raw, log_s)
@@ -192,8 +192,14 @@ class LogLocationScale(EventTime):
 
     def _log_survival_and_hazard(self, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         logs, log_k = log_time(t), self.log_shape(raw)
-        log_s, log_h = self._law.log_survival_and_hazard((logs - self.log_location(raw)) * log_k.exp())
+        log_s, log_h = self._law.log_survival_and_hazard(self._standardised(raw, log_k, logs))
         return torch.where(t > 0, log_s, 0.0), log_h + log_k - logs
+
+    def _standardised(self, raw: Tensor, log_k: Tensor, logs: Tensor) -> Tensor:
+        """u of log times, (..., B, T)."""
+        moved: Tensor = self.link(raw[..., :1])
+        k = log_k.exp()
+        return torch.addcmul(moved, k, logs) if self.effect == "proportional" else k * (logs - moved)
 
     def _restricted_mean(self, raw: Tensor, horizon: Tensor) -> Tensor:
         sigma, m = precise(torch.exp(-self.log_shape(raw))), precise(self.log_location(raw))
