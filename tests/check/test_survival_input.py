@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -127,3 +128,15 @@ def test_zero_times_are_rows_like_others() -> None:
     result = run(y_test=y, y_train=y)
     assert np.isfinite(result.integrated_brier.value)
     assert result.antolini.value == 0.5
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[1:])
+def test_every_other_order_of_the_arguments_is_named_as_such(order: tuple[int, ...]) -> None:
+    """Also that of scikit-survival, whose functions begin with the outcomes."""
+    y_train = ul.Surv([1.0, 2.0, 3.0, 4.0, 5.0], [1, 0, 1, 1, 1])
+    given = (SURVIVAL, TIMES, Y, y_train)
+    ul.survival_metrics(*given, n_bootstrap=0)
+    with pytest.raises(
+        (TypeError, ValueError), match=r"The order is survival_metrics\(survival, times, y_test, y_train\)"
+    ):
+        ul.survival_metrics(*(given[i] for i in order), n_bootstrap=0)

@@ -271,16 +271,19 @@ class Run:
         if rows < 2:
             raise MemoryError(
                 "there is not enough memory even for batches of two rows: use a smaller network, fewer n_replicates or "
-                f"n_draws, or a machine with more memory. ({error})"
+                f"n_draws, or a machine with more memory. ({error}) (more: underlie explain out-of-memory)"
             ) from error
         if self.ranks.size > 1:  # the others would have to halve at the same step
-            raise MemoryError(f"memory was too short for a batch: give batch_size={rows} or less. ({error})") from error
+            raise MemoryError(
+                f"memory was too short for a batch: give batch_size={rows} or less. ({error}) "
+                "(more: underlie explain out-of-memory)"
+            ) from error
         self.pieces *= 2
         if self.settings.device.type == "cuda":
             torch.cuda.empty_cache()
         warn(
             f"memory was too short for a batch; from here on batches have about {rows} rows. Give batch_size={rows} to "
-            "train so from the beginning.",
+            "train so from the beginning. (more: underlie explain out-of-memory)",
             ConvergenceWarning,
         )
 

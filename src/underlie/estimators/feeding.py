@@ -154,6 +154,7 @@ def torch_device(device: Any) -> torch.device:
     if device != "cpu" and int(found.group(1) or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device is {device!r}, but PyTorch {torch.__version__} finds {torch.cuda.device_count()} CUDA GPUs here; "
-            "use device='auto' or 'cpu', or install a build of PyTorch for your GPU."
+            "use device='auto' or 'cpu', or install a build of PyTorch for your GPU. "
+            "(more: underlie explain no-such-device)"
         )
     return torch.device(device)

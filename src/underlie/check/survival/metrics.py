@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,10 @@ N_BOOTSTRAP = 200
 N_BINS = 10
 N_GROUPS = 10
 MIN_CENSORING = 0.05
+_ORDER = (
+    "The order is survival_metrics(survival, times, y_test, y_train): what was predicted, then the outcomes of these "
+    "very rows, then those that the model was fitted to."
+)
 
 
 @final
@@ -188,7 +192,7 @@ def survival_metrics(
     Raises
     ------
     TypeError
-        When an outcome is not a structured array with an event and a time.
+        When an outcome is not a structured array with an event and a time, or stands where predictions belong.
     ValueError
         When shapes do not fit, times do not increase, a prediction is missing or not a probability, a time of an
         outcome is negative or missing, or `horizon` is outside `times`.
@@ -229,6 +233,7 @@ def survival_metrics(
     >>> bool(result.d_calibration.p_value > 0.05)
     True
     """
+    _require_order(survival, times, y_test, y_train)
     setting = make_setting(
         times,
         y_test,
@@ -309,6 +314,22 @@ def _in_the_large(setting: Setting, event_probability: Array) -> dict[str, Estim
         "calibration_in_the_large": estimate(predicted - observed, setting.level),
         "weighted_calibration_in_the_large": estimate(predicted - weighted, setting.level),
     }
+
+
+def _require_order(survival: Any, times: Any, y_test: Any, y_train: Any) -> None:
+    """Refuse arguments in another order: all four are arrays, and scikit-survival's functions begin with outcomes."""
+    for name, value in (("survival", survival), ("times", times)):
+        fields = getattr(getattr(value, "dtype", None), "names", None)
+        if fields is not None:
+            raise TypeError(f"{name} is an outcome, with the fields {', '.join(fields)}. {_ORDER}")
+    if np.ndim(survival) == 1 and np.ndim(times) == 2:
+        raise ValueError(f"survival is a list and times a table: they seem to be exchanged. {_ORDER}")
+    rows = np.shape(survival)[:1]
+    if len(y_test) and rows == np.shape(y_train)[:1] != np.shape(y_test)[:1]:
+        raise ValueError(
+            f"survival has {rows[0]} rows, as y_train has, but y_test has {len(y_test)}: they seem to be exchanged. "
+            f"{_ORDER}"
+        )
 
 
 def _read_risk(risk: ArrayLike, n: int, name: str) -> Array:
