@@ -214,14 +214,19 @@ def _split_file(path: Path, split: Split, sizes: tuple[int, int], shape: tuple[i
             if part in parts:
                 images.append(_checked(file, f"x_{part}", (size, *shape), path))
                 targets.append(_checked(file, f"y_{part}", (size,), path))
-    return Images(np.concatenate(images), np.concatenate(targets), description)
+    return Images(np.concatenate(images), _signed(np.concatenate(targets)), description)
 
 
 def _one_file(name: str, what: str, shape: tuple[int, ...], description: str) -> Images:
     path = require_local(name, what)
     with np.load(path, allow_pickle=False) as file:
-        target = _checked(file, "y", shape[:1], path) if "y" in file.files else None
+        target = _signed(_checked(file, "y", shape[:1], path)) if "y" in file.files else None
         return Images(_checked(file, "x", shape, path), target, description)
+
+
+def _signed(target: NDArray[Any]) -> NDArray[Any]:
+    """Labels among which -1 can stand for "not labelled": among unsigned numbers it would silently become 255."""
+    return target.astype(np.int64) if target.dtype.kind == "u" else target
 
 
 def _checked(file: Any, key: str, shape: tuple[int, ...], path: Path) -> NDArray[Any]:

@@ -249,6 +249,12 @@ def _fit_column(name: str, column: Array, classes: Sequence[Any] | None) -> Targ
             "list, a table or an array of objects.",
             DataWarning,
         )
+    if labels.dtype.kind == "u" and known[-1] == np.iinfo(labels.dtype).max:
+        warn(
+            f"{known[-1]} in {name!r} is taken as a class, and is what {UNLABELLED} becomes among unsigned numbers "
+            f"({labels.dtype}); if it marks rows without a label, make y.astype(int) before you mark them.",
+            DataWarning,
+        )
     return Target(name, known)
 
 
