@@ -8,7 +8,7 @@ import pytest
 from underlie.models.ppca import LinearGaussian, fit_em
 from underlie.models.ppca_incomplete import IncompleteRows
 from underlie.models.ppca_rows import as_matrix
-from underlie.models.ppca_steps import expectation, gradient, moved, starting_point, working_parameters
+from underlie.models.ppca_steps import Parameters, expectation, gradient, moved, starting_point, working_parameters
 
 
 def make_table(n: int = 300, n_columns: int = 8, rank: int = 2, missing: float = 0.3, seed: int = 0) -> np.ndarray:
@@ -83,6 +83,29 @@ def test_condensed_rows_say_the_same() -> None:
     outer[:, :3, :3] += covariance
     expected = np.einsum("nd,nij->dij", ~np.isnan(table), outer)
     np.testing.assert_allclose(found.gram, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("condensed", [False, True])
+def test_rows_of_one_pattern_share_their_posterior_covariance(condensed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums over rows with a matrix inverted for each pattern, and for each row, are the same."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(400, 6)) + 3.0
+    X[rng.random(400) < 0.6, 1] = np.nan
+    X[rng.random(400) < 0.3, 4] = np.nan
+    if not condensed:
+        monkeypatch.setattr("underlie.models.ppca_condensed._ROWS_TO_SPARE", 400)
+    rows = IncompleteRows.from_table(X)
+    assert (rows.weight is not None) == condensed
+    assert rows.shared is not None
+    assert len(rows.shared.patterns) == 4
+    assert rows.shared.weight.sum() == pytest.approx(400)
+    at = Parameters(rng.normal(size=(6, 4)), 0.4)
+    together = expectation(rows, at)
+    monkeypatch.setitem(rows.__dict__, "shared", None)
+    each = expectation(rows, at)
+    assert together.log_likelihood == pytest.approx(each.log_likelihood, rel=1e-12)
+    for name in ("gram", "cross", "latent_mean", "latent_second"):
+        np.testing.assert_allclose(getattr(together, name), getattr(each, name), rtol=1e-10, atol=1e-10)
 
 
 def test_order_of_rows_and_columns_is_immaterial() -> None:

@@ -1,7 +1,7 @@
 """Rows that share a pattern of observed cells, replaced by fewer rows that say the same.
 
 A Gaussian likelihood sees the rows of one pattern only through their number, their sum and their cross-products. A
-pattern with more rows than it has observed columns plus one is therefore replaced, exactly, by the triangular factor of
+pattern with many more rows than it has observed columns is therefore replaced, exactly, by the triangular factor of
 its matrix (1, x): rows whose constant is no longer 1 (`intercept`), which together count as the original number
 (`weight`). What was replaced can be replaced again together with more rows, so that a table may come in parts.
 """
@@ -22,6 +22,8 @@ __all__ = ["CondensedRows"]
 
 # Parts are put together before they are condensed, up to so many cells or as many rows as are there already.
 _CELLS_TOGETHER = 1 << 22
+# To replace a pattern costs about as much as a whole fit takes for so many rows.
+_ROWS_TO_SPARE = 24
 
 
 @final
@@ -75,7 +77,7 @@ class CondensedRows:
         """Frequent patterns replaced by their triangular factors."""
         patterns, index = row_patterns(self.observed)
         frequency = np.bincount(index, minlength=len(patterns))
-        frequent = np.flatnonzero(frequency > patterns.sum(axis=1) + 1)
+        frequent = np.flatnonzero(frequency > patterns.sum(axis=1) + 1 + _ROWS_TO_SPARE)
         if len(frequent) == 0:
             return self
         single = ~np.isin(index, frequent)

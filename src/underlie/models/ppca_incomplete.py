@@ -7,19 +7,40 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from underlie.models.ppca_closed_form import noise_floor
 from underlie.models.ppca_condensed import CondensedRows
 from underlie.models.ppca_moments import RowMoments
-from underlie.models.ppca_rows import Array, Mask
+from underlie.models.ppca_rows import Array, Mask, row_patterns
 
 __all__ = ["IncompleteRows"]
 
 # Largest number of columns for which a D x D matrix is made for the start where rows are fewer than columns.
 _LARGE_TABLE = 2000
 _LANCZOS_ORDER = 400
+
+
+# Of fewer rows per pattern, what is saved is less than what it takes to look the patterns up.
+_ROWS_PER_PATTERN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class SharedPatterns:
+    """The distinct patterns of observed cells.
+
+    Attributes
+    ----------
+    patterns : (P, D), 1.0 where observed
+    index : (r,), the pattern of each row
+    weight : (P,), how many rows' posterior covariances each pattern stands for
+    """
+
+    patterns: Array
+    index: NDArray[np.intp]
+    weight: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +154,15 @@ class IncompleteRows:
         shift = self.n_observed * np.log(self.scale) / self.n_rows
         scaled: Array = np.asarray(log_likelihood, dtype=np.float64) * self.informative_share - shift
         return scaled
+
+    @cached_property
+    def shared(self) -> SharedPatterns | None:
+        """The patterns, where rows share them to an extent that pays; else None."""
+        patterns, index = row_patterns(self.mask > 0)
+        if len(patterns) * _ROWS_PER_PATTERN > len(index):
+            return None
+        weight = np.bincount(index, self.weight, len(patterns)).astype(np.float64)
+        return SharedPatterns(patterns.astype(np.float64), index, weight)
 
     def n_residuals(self, n_latent: int) -> float:
         """Observed cells beyond the first M of each row: what a plane of M dimensions cannot fit row by row."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +31,8 @@ __all__ = [
     "row_patterns",
     "shaped_matrix",
     "sweep",
+    "sweep_whole",
+    "triangle",
     "unpack",
 ]
 
@@ -100,15 +103,22 @@ def diagonal_entries(order: int) -> NDArray[np.intp]:
     return np.array([packed_size(k + 1) - 1 for k in range(order)], dtype=np.intp)
 
 
+@lru_cache(maxsize=16)
+def triangle(order: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the entries of a packed lower triangle; asked for in every pass over the data."""
+    rows, columns = np.tril_indices(order)
+    return rows, columns
+
+
 def pack(left: Array, right: Array) -> Array:
     """Lower triangles of the outer products of rows: (D, q), (D, q) -> (D, q (q + 1) / 2)."""
-    rows, columns = np.tril_indices(left.shape[1])
+    rows, columns = triangle(left.shape[1])
     return left[:, rows] * right[:, columns]
 
 
 def unpack(packed: Array, order: int) -> Array:
     """Symmetric matrices from packed lower triangles: (q (q + 1) / 2, n) -> (n, q, q)."""
-    rows, columns = np.tril_indices(order)
+    rows, columns = triangle(order)
     full = np.empty((packed.shape[1], order, order))
     full[:, rows, columns] = packed.T
     full[:, columns, rows] = packed.T
@@ -160,6 +170,33 @@ def sweep(packed: Array, order: int, n_pivots: int) -> Array:
         packed[row] = scaled[:k]
         packed[below] = scaled[k:]
         packed[starts[k] + k] = -1.0 / pivot
+    return log_det
+
+
+def sweep_whole(matrices: Array) -> Array:
+    """As `sweep` on all pivots, of few small matrices, for which fewer and larger operations are quicker.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (order, order, n)
+        Symmetric, one matrix per last index; overwritten with -A^-1.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        log|A| of each matrix.
+    """
+    log_det = np.zeros(matrices.shape[2])
+    product = np.empty_like(matrices)
+    for k in range(len(matrices)):
+        column = matrices[k].copy()
+        pivot = np.maximum(column[k], 1.0)
+        log_det += np.log(pivot)
+        scaled = column / pivot
+        np.multiply(column[:, None], scaled, out=product)
+        matrices -= product
+        matrices[k] = matrices[:, k] = scaled
+        matrices[k, k] = -1.0 / pivot
     return log_det
 
 

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from underlie.models.linear_gaussian import LinearGaussian
-from underlie.models.ppca_incomplete import IncompleteRows
-from underlie.models.ppca_rows import Array, chunk_rows, diagonal_entries, pack, packed_size, sweep, unpack
+from underlie.models.ppca_incomplete import IncompleteRows, SharedPatterns
+from underlie.models.ppca_rows import (
+    Array,
+    chunk_rows,
+    diagonal_entries,
+    pack,
+    packed_size,
+    sweep,
+    sweep_whole,
+    triangle,
+    unpack,
+)
 
 __all__ = [
     "Expectation",
@@ -112,30 +122,22 @@ def _accumulate(rows: IncompleteRows, loadings: Array, mean: Array, noise: float
     """One pass over the rows, in chunks whose triangles fit in the cache."""
     n_columns, n_latent = loadings.shape
     size = packed_size(n_latent)
-    diagonal = diagonal_entries(n_latent)
-    kernel = np.concatenate([second.T, -(loadings * mean[:, None]).T]) / noise
-    projection = loadings.T / noise
     sums = _Sums(np.zeros((size + n_latent, n_columns)), np.zeros((n_latent, n_columns)), np.zeros(size + n_latent))
     step = chunk_rows(n_latent)
     buffer = np.empty((size + n_latent + 1) * step)
+    kernel, shift, projection = second.T / noise, -(loadings * mean[:, None]).T / noise, loadings.T / noise
+    solve = _RowByRow(rows, kernel) if rows.shared is None else _PatternByPattern(rows.shared, kernel, n_latent, sums)
     for start in range(0, len(rows.values), step):
         part = slice(start, start + step)
         values, mask = rows.values[part], rows.mask[part]
         # Lower triangles of [[A, b], [b', 0]], one row of the table per column.
         packed = buffer[: (size + n_latent + 1) * len(values)].reshape(-1, len(values))
-        np.matmul(kernel, mask.T, out=packed[:-1])
+        np.matmul(shift, mask.T, out=packed[size:-1])
         if rows.intercept is not None:
             packed[size:-1] *= rows.intercept[part]
         packed[size:-1] += projection @ values.T
-        packed[diagonal] += 1.0
-        packed[-1] = 0.0
-        log_det = sweep(packed, n_latent + 1, n_latent)
+        solve(packed, part, sums)
         sums.explained -= float(packed[-1].sum())
-        if rows.weight is None:
-            sums.log_det += float(log_det.sum())
-        else:
-            sums.log_det += float(log_det @ rows.weight[part])
-            packed[:size] *= rows.weight[part]
         sums.cross += packed[size:-1] @ values
         _add_outer_products(packed, n_latent)
         if rows.intercept is not None:
@@ -143,6 +145,50 @@ def _accumulate(rows: IncompleteRows, loadings: Array, mean: Array, noise: float
         sums.gram += packed[:-1] @ mask
         sums.latent += packed[:-1].sum(axis=1)
     return sums
+
+
+@dataclass(frozen=True, eq=False)
+class _RowByRow:
+    """Inverts the matrix A of each row: puts [[-w A^-1, A^-1 b], [., -b' A^-1 b]] where b was, and adds w log|A|."""
+
+    rows: IncompleteRows
+    kernel: Array
+
+    def __call__(self, packed: Array, part: slice, sums: _Sums) -> None:
+        size, n_latent = len(self.kernel), len(packed) - len(self.kernel) - 1
+        np.matmul(self.kernel, self.rows.mask[part].T, out=packed[:size])
+        packed[diagonal_entries(n_latent)] += 1.0
+        packed[-1] = 0.0
+        log_det = sweep(packed, n_latent + 1, n_latent)
+        if self.rows.weight is None:
+            sums.log_det += float(log_det.sum())
+        else:
+            sums.log_det += float(log_det @ self.rows.weight[part])
+            packed[:size] *= self.rows.weight[part]
+
+
+class _PatternByPattern:
+    """Inverts A once for all rows of a pattern, and adds what all A^-1 and log|A| come to when it is made."""
+
+    def __init__(self, shared: SharedPatterns, kernel: Array, n_latent: int, sums: _Sums) -> None:
+        size, diagonal = len(kernel), np.arange(n_latent)
+        n_patterns, n_columns = shared.patterns.shape
+        whole = unpack(kernel, n_latent).reshape(n_columns, n_latent**2)
+        matrices = (whole.T @ shared.patterns.T).reshape(n_latent, n_latent, n_patterns)
+        matrices[diagonal, diagonal] += 1.0
+        sums.log_det += float(sweep_whole(matrices) @ shared.weight)
+        covariances = matrices[triangle(n_latent)] * -shared.weight
+        sums.gram[:size] += covariances @ shared.patterns
+        sums.latent[:size] += covariances.sum(axis=1)
+        self._inverses, self._index = matrices, shared.index
+
+    def __call__(self, packed: Array, part: slice, sums: _Sums) -> None:
+        size = packed_size(len(self._inverses))
+        inverses = np.take(self._inverses, self._index[part], axis=2)
+        latent = np.einsum("ijn,jn->in", inverses, packed[size:-1])
+        np.einsum("in,in->n", latent, packed[size:-1], out=packed[-1])
+        np.negative(latent, out=packed[size:-1])
+        packed[:size] = 0.0
 
 
 def _add_outer_products(packed: Array, n_latent: int) -> None:
