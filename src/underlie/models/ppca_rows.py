@@ -25,13 +25,13 @@ __all__ = [
     "as_matrix",
     "chunk_rows",
     "diagonal_entries",
+    "inverse_factors",
     "latent_blocks",
     "pack",
     "packed_size",
     "row_patterns",
     "shaped_matrix",
     "sweep",
-    "sweep_whole",
     "triangle",
     "unpack",
 ]
@@ -173,31 +173,33 @@ def sweep(packed: Array, order: int, n_pivots: int) -> Array:
     return log_det
 
 
-def sweep_whole(matrices: Array) -> Array:
-    """As `sweep` on all pivots, of few small matrices, for which fewer and larger operations are quicker.
+def inverse_factors(matrices: Array) -> tuple[Array, Array]:
+    """Factors F of the inverses of symmetric matrices, A^-1 = F'F with F lower triangular, and log-determinants.
+
+    For few small matrices: few and large operations. As in `sweep`, pivots are at least one. F b has half as many of
+    its digits spoilt by a small noise variance as A^-1 b.
 
     Parameters
     ----------
     matrices : ndarray of shape (order, order, n)
-        Symmetric, one matrix per last index; overwritten with -A^-1.
+        One matrix per last index; overwritten.
 
     Returns
     -------
-    ndarray of shape (n,)
-        log|A| of each matrix.
+    factors : ndarray of shape (order, order, n)
+    log_det : ndarray of shape (n,), log|A|
     """
-    log_det = np.zeros(matrices.shape[2])
-    product = np.empty_like(matrices)
-    for k in range(len(matrices)):
-        column = matrices[k].copy()
-        pivot = np.maximum(column[k], 1.0)
-        log_det += np.log(pivot)
-        scaled = column / pivot
-        np.multiply(column[:, None], scaled, out=product)
-        matrices -= product
-        matrices[k] = matrices[:, k] = scaled
-        matrices[k, k] = -1.0 / pivot
-    return log_det
+    order, _, n = matrices.shape
+    factors = np.zeros((order, order, n))
+    factors[np.arange(order), np.arange(order)] = 1.0
+    pivots = np.empty((order, n))
+    for k in range(order):
+        np.maximum(matrices[k, k], 1.0, out=pivots[k])
+        multiple = (matrices[k + 1 :, k] / pivots[k])[:, None]
+        matrices[k + 1 :, k + 1 :] -= multiple * matrices[k, k + 1 :]
+        factors[k + 1 :, : k + 1] -= multiple * factors[k, : k + 1]
+    factors /= np.sqrt(pivots)[:, None]
+    return factors, np.log(pivots).sum(axis=0)
 
 
 def chunk_rows(order: int) -> int:

@@ -12,10 +12,10 @@ from underlie.models.ppca_rows import (
     Array,
     chunk_rows,
     diagonal_entries,
+    inverse_factors,
     pack,
     packed_size,
     sweep,
-    sweep_whole,
     triangle,
     unpack,
 )
@@ -176,18 +176,19 @@ class _PatternByPattern:
         whole = unpack(kernel, n_latent).reshape(n_columns, n_latent**2)
         matrices = (whole.T @ shared.patterns.T).reshape(n_latent, n_latent, n_patterns)
         matrices[diagonal, diagonal] += 1.0
-        sums.log_det += float(sweep_whole(matrices) @ shared.weight)
-        covariances = matrices[triangle(n_latent)] * -shared.weight
+        factors, log_det = inverse_factors(matrices)
+        sums.log_det += float(log_det @ shared.weight)
+        covariances = np.einsum("kip,kjp->ijp", factors, factors)[triangle(n_latent)] * shared.weight
         sums.gram[:size] += covariances @ shared.patterns
         sums.latent[:size] += covariances.sum(axis=1)
-        self._inverses, self._index = matrices, shared.index
+        self._factors, self._index = factors, shared.index
 
     def __call__(self, packed: Array, part: slice, sums: _Sums) -> None:
-        size = packed_size(len(self._inverses))
-        inverses = np.take(self._inverses, self._index[part], axis=2)
-        latent = np.einsum("ijn,jn->in", inverses, packed[size:-1])
-        np.einsum("in,in->n", latent, packed[size:-1], out=packed[-1])
-        np.negative(latent, out=packed[size:-1])
+        size = packed_size(len(self._factors))
+        factors = np.take(self._factors, self._index[part], axis=2)
+        half = np.einsum("ijn,jn->in", factors, packed[size:-1])
+        np.einsum("ijn,in->jn", factors, half, out=packed[size:-1])
+        packed[-1] = -np.einsum("in,in->n", half, half)
         packed[:size] = 0.0
 
 
