@@ -309,8 +309,8 @@ def _by_entries(
     norms: dict[int, Array] = {}
     if how == "permutation":
         assert rows is not None
-        pooled = np.concatenate(list(rows.blocks())), np.concatenate(view.latent_batches(asked.n_draws, 1, rng))
-        null = permuted_gaps(*pooled, frame, order, asked.n_bootstrap, rng)
+        draws = np.concatenate(view.latent_batches(asked.n_draws, 1, rng))
+        null = permuted_gaps(rows, draws, frame, order, asked.n_bootstrap, rng)
     elif how in ("known", "refitted"):
         missing = None if rows is None or data.complete else rows.missing(rng)
         null = drawn_gaps(

@@ -4,13 +4,16 @@ Where the model can be sampled, data sets are drawn from it and their gaps compu
 bootstrap). With the model as given, the observed gap and the drawn ones are exchangeable if the model is right, so the
 p-value (1 + #{drawn >= observed}) / (1 + B) is valid at any n (Davison & Hinkley 1997, section 4.2). A model that was
 fitted to these very rows fits them too well; then each drawn data set has the model fitted to it as well. Two samples
-are compared by permutation. For data too large for that, the squared norm is a weighted sum of chi-squares.
+are compared by permutation, for which rows may come in parts. For data too large for that, the squared norm is a
+weighted sum of chi-squares.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, final
 
 import numpy as np
@@ -20,13 +23,16 @@ from sklearn.exceptions import ConvergenceWarning
 from underlie.check.adapters import MomentModel
 from underlie.check.gaps.frame import Frame
 from underlie.check.gaps.model_moments import ModelMoments, model_moments
-from underlie.check.gaps.raw_moments import available_means
+from underlie.check.gaps.monomials import n_monomials
+from underlie.check.gaps.raw_moments import available_means, row_sums
+from underlie.check.gaps.rows import Rows, row_parts
 from underlie.check.seeds import integer_seed
 
 Array = NDArray[np.float64]
 _MOST_ROWS = 5000
 _MOST_KEPT = 6 * 10**7
 _ENTRIES_AT_ONCE = 2**16
+_SUMS_AT_ONCE = 2**23
 #: rows whose kernel matrix stands for the covariance of the terms of all
 ROWS_OF_SPECTRUM = 1000
 
@@ -96,7 +102,10 @@ def drawn_gaps(
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 again = _refitted(view, values, integer_seed(rng))
             estimate = model_moments(again, frame.reference, order, n_draws, rng).mean()
-        gaps.append(_frame_of(values, frame).gap(*available_means(values - frame.reference, order), estimate))
+        own = frame
+        if frame.standardized:
+            own = _rescaled(frame, np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1))
+        gaps.append(own.gap(*available_means(values - frame.reference, order), estimate))
     draws = [np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)]
     if size < n:
         centre = [np.zeros(d.shape[1]) if model.exact else d.mean(axis=0) for d in draws]
@@ -117,25 +126,79 @@ def _refitted(view: MomentModel, values: Array, seed: int) -> MomentModel:
 
 
 def permuted_gaps(
-    data: Array, draws: Array, frame: Frame, order: int, n_permutations: int, rng: np.random.Generator
+    rows: Rows, draws: Array, frame: Frame, order: int, n_permutations: int, rng: np.random.Generator
 ) -> NullGaps:
-    """Gaps between random halves of the pooled rows, of the sizes of data and draws."""
-    pool = np.concatenate([data, draws]) - frame.reference
+    """Gaps between random halves of the pooled rows, of the sizes of data and draws.
+
+    Rows are read some at a time, as often as sums of all permutations exceed what is held at once.
+    """
+    n_entries = sum(n_monomials(draws.shape[1], k) for k in range(1, order + 1))
+    step = max(1, _SUMS_AT_ONCE // n_entries)
     gaps = []
-    for _ in range(n_permutations):
-        mixed = rng.permutation(pool)
-        first = available_means(mixed[: len(data)], order)
-        second = available_means(mixed[len(data) :], order)
-        own = _frame_of(mixed[: len(data)] + frame.reference, frame)
-        gaps.append(own.gap(*first, second[0]))
+    for start in range(0, n_permutations, step):
+        halves = _RandomHalves(frame.reference, order, len(rows), len(draws), min(step, n_permutations - start))
+        for block in chain(rows.blocks(), row_parts(draws)):
+            halves.add(block, rng)
+        gaps += [half.gap(frame) for half in halves.each()]
     return NullGaps([np.stack(parts).astype(np.float32) for parts in zip(*gaps, strict=True)])
 
 
-def _frame_of(values: Array, frame: Frame) -> Frame:
-    """The frame of these rows: standardised by themselves, as the data are."""
-    if not frame.standardized:
-        return frame
-    mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
+class _RandomHalves:
+    """Sums over random choices of n of n + m rows that come some at a time, one choice for each permutation.
+
+    How many of the next k rows are chosen is hypergeometric, given how many were chosen before; which, is uniform. So
+    all choices of n rows are equally probable, and nothing has to be kept of the rows.
+    """
+
+    def __init__(self, reference: Array, order: int, n: int, m: int, n_permutations: int) -> None:
+        self._reference, self._order, self._n, self._m = reference, order, n, m
+        self._wanted = np.full(n_permutations, n)
+        self._to_come = n + m
+        width = len(reference)
+        self._total = [np.zeros(n_monomials(width, k)) for k in range(1, order + 1)]
+        self._chosen = [np.zeros((n_permutations, len(one))) for one in self._total]
+        self._squares = np.zeros((n_permutations, width))
+
+    def add(self, block: Array, rng: np.random.Generator) -> None:
+        """The next rows, (k, P)."""
+        x, k = block - self._reference, len(block)
+        counts = rng.hypergeometric(self._wanted, self._to_come - self._wanted, k)
+        self._wanted, self._to_come = self._wanted - counts, self._to_come - k
+        for total, one in zip(self._total, row_sums(x, self._order), strict=True):
+            total += one
+        for b, count in enumerate(counts):
+            chosen = x[rng.choice(k, count, replace=False, shuffle=False)]
+            for sums, one in zip(self._chosen, row_sums(chosen, self._order), strict=True):
+                sums[b] += one
+            self._squares[b] += np.einsum("ij,ij->j", chosen, chosen)
+
+    def each(self) -> Iterator[_Halves]:
+        """The two halves of each permutation."""
+        for b in range(len(self._wanted)):
+            first = [sums[b] / self._n for sums in self._chosen]
+            second = [(total - sums[b]) / self._m for total, sums in zip(self._total, self._chosen, strict=True)]
+            variance = (self._squares[b] / self._n - first[0] ** 2) * self._n / (self._n - 1)
+            yield _Halves(first, second, np.sqrt(np.maximum(variance, 0.0)), self._n)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """Moments of two random halves about the reference, (p_k,) for each degree; standard deviations of the first."""
+
+    first: list[Array]
+    second: list[Array]
+    spread: Array
+    n: int
+
+    def gap(self, frame: Frame) -> list[Array]:
+        counts = [np.full(len(one), float(self.n)) for one in self.first]
+        own = _rescaled(frame, frame.reference + self.first[0], self.spread) if frame.standardized else frame
+        return own.gap(self.first, counts, self.second)
+
+
+def _rescaled(frame: Frame, mean: Array, spread: Array) -> Frame:
+    """The frame of rows with these means and standard deviations: standardised by themselves, as the data are."""
     return Frame.of(mean, spread, frame.reference, standardize=True, centred=frame.centred, unbiased=frame.unbiased)
 
 

@@ -47,9 +47,9 @@ class Rows:
         """Some rows, (k, P)."""
         return self._view.numeric(self._X[rows]) if self._values is None else self._values[rows]
 
-    def slices(self, cells: int = _CELLS_AT_ONCE) -> list[slice]:
-        """Slices of at most `cells` cells that cover all rows."""
-        step = max(1, cells // max(1, len(self._view.names)))
+    def slices(self, cells: int | None = None) -> list[slice]:
+        """Slices of at most `cells` cells that cover all rows, by default of 2 million."""
+        step = max(1, (cells or _CELLS_AT_ONCE) // max(1, len(self._view.names)))
         return [slice(start, min(start + step, self._n)) for start in range(0, self._n, step)]
 
     def blocks(self) -> Iterator[Array]:
@@ -91,3 +91,10 @@ class Rows:
         for part in parts:
             total = total + part
         return total
+
+
+def row_parts(values: Array) -> Iterator[Array]:
+    """Rows (n, P) that are in memory, as many at a time as of those that are not."""
+    step = max(1, _CELLS_AT_ONCE // max(1, values.shape[1]))
+    for start in range(0, len(values), step):
+        yield values[start : start + step]
