@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,3 +97,15 @@ def survival_pace(n: int, model: SurvivalVAE) -> Pace:
         epochs if model.max_epochs == "auto" else usual.max_epochs,
         _PATIENCE if model.patience == "auto" else usual.patience,
     )
+
+
+def even_valid_fraction(n: int, batch_size: int, valid_fraction: float) -> float:
+    """The share of n rows held out, such that all batches of the others are of one size.
+
+    Fewer rows than there are batches are held out beside those asked for: the step is then recorded for one shape.
+    """
+    if not valid_fraction:
+        return 0.0
+    n_valid = max(round(n * valid_fraction), min(20, n // 5))
+    n_train = n - n_valid
+    return (n_valid + n_train % max(1, math.ceil(n_train / batch_size))) / n

@@ -24,7 +24,13 @@ from underlie.estimators.parameters import undone_on_error
 from underlie.estimators.survival_effects import average_effect, propensities, recommend, treatment_effect
 from underlie.estimators.survival_fit import fit_parts, train_survival
 from underlie.estimators.survival_generation import impute, sample
-from underlie.estimators.survival_parameters import check_parameters, plan_of, survival_pace, treatment_list
+from underlie.estimators.survival_parameters import (
+    check_parameters,
+    even_valid_fraction,
+    plan_of,
+    survival_pace,
+    treatment_list,
+)
 from underlie.estimators.survival_predictor import Patients, Predictor, Quality
 from underlie.estimators.survival_rows import SurvivalRows, column_names, n_rows, refuse_leaks
 from underlie.estimators.survival_state import restore_state, state_of
@@ -311,7 +317,7 @@ class SurvivalVAE(LatentVariableModel):
             pace.batch_size,
             self.learning_rate,
             pace.patience,
-            self.valid_fraction,
+            even_valid_fraction(len(y), pace.batch_size, self.valid_fraction),
             self.n_draws,
             max_norm=float(parts.x_head.width + parts.start.head.width),
             device=device,
