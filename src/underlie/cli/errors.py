@@ -34,9 +34,9 @@ def check_folder(out: Path) -> None:
 def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
     """The command with bad input reported as one clear message (exit code 2) and an interruption as 130.
 
-    Bad input is a :class:`BadInput`, a missing file, or a ValueError or TypeError raised by this package itself, whose
-    messages are written for users. The same types from inside another library are faults of ours: they keep their
-    traceback, and Python ends with exit code 1.
+    Bad input is a :class:`BadInput`, a missing file, or a ValueError, TypeError or MemoryError raised by this package
+    itself, whose messages are written for users. The same types from inside another library are faults of ours: they
+    keep their traceback, and Python ends with exit code 1.
     """
 
     @functools.wraps(command)
@@ -53,7 +53,7 @@ def with_exit_codes(command: Callable[P, T]) -> Callable[P, T]:
             if not is_ours(error):
                 raise
             raise _refused(str(error)) from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, MemoryError) as error:
             if not is_ours(error):
                 raise
             raise _refused(str(error)) from error
