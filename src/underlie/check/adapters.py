@@ -89,6 +89,9 @@ def _view(model: object) -> MomentModel:
         raise TypeError(
             "model: a table was given; for draws from a model pass an array (m, P), such as table.to_numpy()"
         )
+    if hasattr(model, "marginal") and not isinstance(model, type):  # labels stand beside x, and are summed out
+        check_fitted(model)
+        return _Native(model.marginal(), model)
     exact = hasattr(model, "exact_moments")
     forward = hasattr(model, "moments") and hasattr(model, "sample_latent")
     if isinstance(model, type) or not (exact or forward or hasattr(model, "sample")):
@@ -115,10 +118,19 @@ def check_fitted(model: object) -> None:
 
 @final
 class _Native:
-    """This package's estimators, and any object that keeps their small protocol."""
+    """This package's estimators, and any object that keeps their small protocol.
 
-    def __init__(self, model: Any) -> None:
+    Parameters
+    ----------
+    model : object
+        Whose moments are asked for.
+    estimator : object, optional
+        What was fitted, if it is another.
+    """
+
+    def __init__(self, model: Any, estimator: Any = None) -> None:
         self._model = model
+        self._estimator = model if estimator is None else estimator
         self._encoder = getattr(model, "encoder_", None)
         self.can_sample, self.is_sample = hasattr(model, "sample"), False
         self._forward = hasattr(model, "moments") and hasattr(model, "sample_latent")
@@ -198,17 +210,17 @@ class _Native:
         return self.numeric(rows[0] if isinstance(rows, tuple) else rows)  # some give outcomes beside them
 
     def refit(self, values: Array, seed: int) -> MomentModel:
-        outcomes = isinstance(self._model, BaseEstimator) and is_classifier(self._model)
-        if outcomes or hasattr(self._model, "covariates"):
+        outcomes = isinstance(self._estimator, BaseEstimator) and is_classifier(self._estimator)
+        if outcomes or hasattr(self._estimator, "covariates"):
             raise TypeError(
-                f"refit=True is not possible for {type(self._model).__name__}, which is fitted to outcomes too; leave "
-                "refit out and judge it on rows that it has not seen"
+                f"refit=True is not possible for {type(self._estimator).__name__}, which is fitted to outcomes too; "
+                "leave refit out and judge it on rows that it has not seen"
             )
         if self._encoder is None:
-            return _view(_fitted_again(self._model, values, seed))
-        if hasattr(self._model, "gaussian_components"):  # sees only numbers: columns of kinds are done with
-            return _view(_fitted_again(self._model, values, seed, kinds=None))
-        return _view(_fitted_again(self._model, self._encoder.from_numeric(values), seed))
+            return _view(_fitted_again(self._estimator, values, seed))
+        if hasattr(self._estimator, "gaussian_components"):  # sees only numbers: columns of kinds are done with
+            return _view(_fitted_again(self._estimator, values, seed, kinds=None))
+        return _view(_fitted_again(self._estimator, self._encoder.from_numeric(values), seed))
 
 
 def _sizes(m: int, n_batches: int) -> list[int]:

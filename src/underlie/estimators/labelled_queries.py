@@ -85,13 +85,14 @@ class LabelledQueries:
         return np.concatenate(parts)
 
     @torch.no_grad()
-    def given(self, z: Floats, labels: Floats) -> Batch:
-        """What x depends on: z, the labels, and the auxiliary variable at its mean."""
+    def given(self, z: Floats, labels: Floats, noise: Floats | None = None) -> Batch:
+        """What x depends on: z, the labels, and the auxiliary variable, at its mean or of standard normal noise."""
         variables = {"z": z} | {name: labels[:, j : j + 1] for j, name in enumerate(self.names)}
         batch = Batch(
             {k: v for name, a in variables.items() for k, v in self.conditioner.batch(name, a).values.items()}
         )
-        return with_auxiliary(self.conditioner.model.generative, batch, None)
+        drawn = None if noise is None else self.conditioner.batch("a", noise).values["a"]
+        return with_auxiliary(self.conditioner.model.generative, batch, drawn)
 
     def expected(self, z: Floats, labels: Floats) -> Floats:
         """E[x | z, y] in numeric units: (n, P)."""

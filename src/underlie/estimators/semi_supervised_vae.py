@@ -41,6 +41,7 @@ from underlie.estimators.labelled_fit import (
     labels_of,
     train_labelled,
 )
+from underlie.estimators.labelled_law import LabelledLaw
 from underlie.estimators.labelled_queries import LabelledQueries, as_evidence, great_circle
 from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.neighbour_hints import neighbour_hints
@@ -554,6 +555,16 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         """
         rows, labels = self._fitted().sample(checked_count(n, "n"), None, self._seed(random_state))
         return rows, self.targets_.decode(labels)
+
+    def marginal(self) -> LabelledLaw:
+        """The law of x when nothing is known of the labels: a mixture over them, as `underlie.mega` reads it.
+
+        Returns
+        -------
+        LabelledLaw
+            With ``sample_latent``, ``moments`` and ``sample``, of the replicate that generates.
+        """
+        return LabelledLaw(self._fitted())
 
     def restyle(self, X: Any, y: Any, from_y: Any = None) -> Any:
         r"""The same styles with other labels: :math:`E[x \mid z, y]` at the style z of each row.
