@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -29,6 +30,9 @@ _CHUNK = 1 << 22
 _POOR_PARETO_K = 0.7
 #: Share of such rows from which a warning is raised.
 _POOR_SHARE = 0.1
+
+#: Share of draws that come from the prior for a row of nothing observed; for others in proportion to what is missing.
+_PRIOR_SHARE = 0.5
 
 
 @final
@@ -135,7 +139,8 @@ class Conditioner:
         noise = self.noise(n_importance, seed)
         for chunk in self.chunks(X, n_importance, labels):
             scale = self.encoder.log_abs_det(chunk.observed, chunk.rows.stop - chunk.rows.start)
-            weighted = Weighted(chunk.batch, log_weights(self.model, chunk.batch, noise))  # labels are summed out
+            log_w = log_weights(self.model, chunk.batch, noise, self._prior_share(chunk))  # labels are summed out
+            weighted = Weighted(chunk.batch, log_w)
             found = weighted.log_evidence(), weighted.log_evidence_se(), weighted.ess(), weighted.pareto_k()
             value, *rest = (t[0].double().cpu().numpy() for t in found)
             parts.append((value + scale, *rest))
@@ -201,8 +206,9 @@ class Conditioner:
     def condition(self, X: Any, n_importance: int, seed: int) -> Iterator[tuple[Chunk, Weighted]]:
         """Weighted draws of z given each row's observed cells, chunk by chunk; the same draws for every row."""
         noise, generator = self.noise(n_importance, seed), torch.Generator(self.device).manual_seed(seed)
+        ask = partial(query, self.model, n_draws=n_importance, noise=noise, generator=generator)
         for chunk in self.chunks(X, n_importance):
-            yield chunk, query(self.model, chunk.batch, n_draws=n_importance, noise=noise, generator=generator)
+            yield chunk, ask(chunk.batch, prior_share=self._prior_share(chunk))
 
     def chunks(self, X: Any, n_draws: int, labels: Labels | None = None) -> Iterator[Chunk]:
         """X, encoded or yet to be, chunk by chunk, of a length that suits the number of draws per row."""
@@ -234,6 +240,13 @@ class Conditioner:
         latent = {f.name: f.head.width for f in self.model.inference if hasattr(f.head, "rsample")}
         draws = normal_draws(n_draws, sum(latent.values()), seed).to(self.device)
         return dict(zip(latent, draws.split(list(latent.values()), dim=-1), strict=True))
+
+    def _prior_share(self, chunk: Chunk) -> torch.Tensor | None:
+        """Share of each row's draws that come from the prior, which of less observed rows tells more; None without."""
+        if chunk.observed is None:
+            return None
+        missing = 1.0 - chunk.observed.mean(axis=1)
+        return torch.as_tensor(_PRIOR_SHARE * missing, dtype=torch.float32, device=self.device)
 
     def _raw(self, given: Batch) -> torch.Tensor:
         return self.model.generative["x"].raw(given)

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from underlie.distributions import Categorical, Gaussian, StandardNormal
 from underlie.graph.batch import Batch
+from underlie.graph.defensive import defensive_draws
 from underlie.graph.joint import Factor, LatentModel
 
 #: Numbers of the widest layer, over all classes that are enumerated at once, from which classes are taken in blocks.
@@ -57,13 +58,16 @@ def elbo(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], *, beta:
     return value.mean(-2) if value.shape[-2] > 1 else value.squeeze(-2)
 
 
-def log_weights(model: LatentModel, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+def log_weights(
+    model: LatentModel, batch: Batch, noise: Mapping[str, Tensor], prior_share: Tensor | None = None
+) -> Tensor:
     r"""Importance log-weights :math:`\log p(x, z_s) - \log q(z_s \mid x)`, :math:`z_s` from the guide: (R, S, B).
 
     Discrete unobserved variables are summed out; the weight is then
-    :math:`\sum_k p(x, y_k, z_{sk}) / q(z_{sk} \mid x, y_k)`.
+    :math:`\sum_k p(x, y_k, z_{sk}) / q(z_{sk} \mid x, y_k)`. With a ``prior_share`` (B,) so many of a row's draws come
+    from the prior, see `defensive_draws`.
     """
-    weights = _Recursion(model, 1.0, analytic=False, marginalise=_summed)
+    weights = _Recursion(model, 1.0, analytic=False, marginalise=_summed, prior_share=prior_share)
     return weights.unroll(list(model.inference), batch, noise)
 
 
@@ -89,6 +93,7 @@ class _Recursion:
     beta: float
     analytic: bool
     marginalise: Callable[[Tensor, Tensor], Tensor]
+    prior_share: Tensor | None = None
 
     def unroll(
         self,
@@ -112,9 +117,13 @@ class _Recursion:
             return self._sum_out(factor, rest, batch, noise, drawn, settled)
         raw, guide = factor.raw(batch), latent_head(factor)
         seen = batch.observed.get(factor.name) if factor.name in batch.values else None
-        if seen is None and self.analytic and isinstance(self.model.generative[factor.name].head, StandardNormal):
+        prior = self.model.generative[factor.name].head
+        if seen is None and self.analytic and isinstance(prior, StandardNormal):
             draw, divergence = guide.rsample_and_kl(raw, noise[factor.name])
             settled = settled | {factor.name}
+        elif seen is None and self.prior_share is not None and isinstance(prior, StandardNormal):
+            draw, log_density = defensive_draws(guide, prior, raw, noise[factor.name], self.prior_share)
+            divergence = log_density.unsqueeze(-1)
         else:
             draw = guide.rsample(raw, noise[factor.name])
             divergence = guide.log_prob(raw, draw)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from underlie.distributions import StandardNormal
 from underlie.graph.batch import Batch
+from underlie.graph.defensive import defensive_draws
 from underlie.graph.joint import Factor, LatentModel
 from underlie.graph.objectives import latent_head
 from underlie.graph.pareto import effective_sample_size, pareto_k, pareto_smooth
@@ -82,6 +83,7 @@ def query(
     generator: torch.Generator | None = None,
     noise: Mapping[str, Tensor] | None = None,
     proposal: Literal["guide", "prior"] = "guide",
+    prior_share: Tensor | None = None,
 ) -> Weighted:
     r"""Condition the model on the evidence: weighted draws of what was not observed.
 
@@ -106,6 +108,10 @@ def query(
         example.
     proposal : {"guide", "prior"}
         Where the draws come from.
+    prior_share : Tensor (B,), optional
+        With the guide as proposal and ``noise``: share of each row's draws of a latent variable that come from its
+        standard normal prior. The proposal is the mixture of both, whose weights are bounded however wrong the guide is
+        (Hesterberg, 1995; Owen & Zhou, 2000).
 
     Returns
     -------
@@ -137,12 +143,17 @@ def query(
             continue
         raw = factor.raw(batch)
         shape = (max(replicates, raw.shape[0]), n_draws, evidence.n_rows)
-        if noise is not None and factor.name in noise:
-            draw = _from_noise(factor, raw, noise[factor.name].expand(*shape, -1))
-        else:
-            draw = factor.head.sample(raw.expand(*shape, raw.shape[-1]), generator)
-        cells = factor.head.log_prob(raw, draw)
         seen = evidence.observed.get(factor.name)
+        prior = model.generative[factor.name].head
+        given = None if noise is None or factor.name not in noise else noise[factor.name].expand(*shape, -1)
+        defended = proposal == "guide" and prior_share is not None and seen is None
+        if given is not None and prior_share is not None and defended and isinstance(prior, StandardNormal):
+            draw, density = defensive_draws(latent_head(factor), prior, raw, given, prior_share)
+            cells = density.unsqueeze(-1)
+        else:
+            drawn_from = raw.expand(*shape, raw.shape[-1])
+            draw = _from_noise(factor, raw, given) if given is not None else factor.head.sample(drawn_from, generator)
+            cells = factor.head.log_prob(raw, draw)
         if seen is not None:
             draw, cells = torch.where(seen, evidence.values[factor.name], draw), torch.where(seen, 0.0, cells)
         batch = batch.set(factor.name, draw)
