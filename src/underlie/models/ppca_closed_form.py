@@ -199,12 +199,12 @@ def _leading_pairs(square: Array, n_leading: int) -> tuple[Array, Array]:
 def _certified_lanczos(square: Array, n_leading: int) -> tuple[Array, Array] | None:
     """Leading eigenpairs by Lanczos iterations, with a proof that none was missed; None where that takes too long.
 
-    Where the leading eigenvalues stand out, two rounds are enough and much cheaper than a tridiagonal reduction.
+    Where the leading eigenvalues stand out, a few rounds are enough and much cheaper than a tridiagonal reduction.
     """
     start = np.random.default_rng(0).standard_normal(len(square))
-    width = 2 * n_leading + 10
+    width = n_leading + 10
     try:
-        values, vectors = eigsh(square, n_leading, which="LA", ncv=width, maxiter=2, tol=1e-13, v0=start)
+        values, vectors = eigsh(square, n_leading, which="LA", ncv=width, maxiter=3, tol=1e-13, v0=start)
     except ArpackError:
         return None
     if not _none_missed(square, values, vectors):
