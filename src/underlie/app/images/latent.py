@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,36 +78,86 @@ def map_ui(view: ImageView) -> ui.Tag:
     )
 
 
+@final
+class _Here:
+    """The place in latent space that map and sliders move alike, and what is shown there: a row, labels."""
+
+    def __init__(self, input: Inputs, view: ImageView) -> None:
+        self.input, self.view = input, view
+        self.place: reactive.Value[Floats] = reactive.value(np.zeros(view.n_latent))
+        self.picked: reactive.Value[int | None] = reactive.value(None)
+        self.labels: reactive.Value[list[Any]] = reactive.value(view.first_label())
+
+        @reactive.extended_task
+        async def encoding() -> Encoded:
+            return await asyncio.to_thread(encoded_rows, view)
+
+        encoding()
+        self.encoded: Callable[[], Encoded] = encoding.result
+
+    def axes(self) -> tuple[int, ...]:
+        """The axes that the map shows."""
+        names = self.encoded().axes.names
+        if len(names) <= 2:
+            return tuple(range(len(names)))
+        asked = [self.input[which]() if which in self.input else None for which in ("across", "up")]
+        return tuple(int(number) if number is not None else j for j, number in enumerate(asked))
+
+    def position(self) -> tuple[float, float]:
+        """The place on the map."""
+        x, y = self.encoded().axes.positions(self.place()[None], self.axes())[0]
+        return float(x), float(y)
+
+    async def move_on_map(self, x: float, y: float) -> None:
+        """Go where the map's cursor went; sliders follow."""
+        self.place.set(self.encoded().axes.moved(self.place(), self.axes(), (x, y)))
+        await self._move_sliders()
+
+    async def move_coordinate(self, j: int, value: float) -> None:
+        """Go along one coordinate; the map's cursor follows."""
+        z = self.place().copy()
+        z[j] = value
+        self.place.set(z)
+        await move_cursor("map", *self.position())
+
+    async def show_row(self, row: int) -> None:
+        """Go to a row; labels, cursor and sliders follow."""
+        opened = self.view.opened
+        self.picked.set(row)
+        image = np.asarray(opened.rows[[row]])
+        self.place.set(self.view.encode(image, _labels_of(opened, row))[0])
+        if self.view.targets:
+            said = self.view.read_labels(image)
+            self.labels.set(said)
+            for j, label in enumerate(said):
+                ui.update_select(f"label{j}", selected=said_label(label))
+        await move_cursor("map", *self.position())
+        await self._move_sliders()
+
+    async def _move_sliders(self) -> None:
+        values = self.place()[self.encoded().order]
+        await set_sliders("bank", values[:_FIRST])
+        if self.view.n_latent > _FIRST:
+            await set_sliders("more", values[_FIRST:])
+
+
 @module.server
 def map_server(input: Inputs, output: Outputs, session: Session, view: ImageView) -> None:
     """Keeps one place in latent space, which map and sliders move alike."""
-    opened = view.opened
-    place = reactive.value(np.zeros(view.n_latent))
-    picked: reactive.Value[int | None] = reactive.value(None)
-    shown_label = reactive.value(view.first_label())
+    here = _Here(input, view)
+    _controls(here)
+    _map(here)
+    _moves(input, here)
+    _pictures(here)
 
-    @reactive.extended_task
-    async def encoding() -> Encoded:
-        return await asyncio.to_thread(encoded_rows, view)
 
-    encoding()
+def _controls(here: _Here) -> None:
+    """Axes of the map, labels, row, sliders; there once the rows have places."""
+    view, opened = here.view, here.view.opened
 
-    @reactive.calc
-    def chosen() -> tuple[int, ...]:
-        names = encoding.result().axes.names
-        if len(names) <= 2:
-            return tuple(range(len(names)))
-        asked = [input[which]() if which in input else None for which in ("across", "up")]
-        return tuple(int(number) if number is not None else j for j, number in enumerate(asked))
-
-    def position() -> tuple[float, float]:
-        x, y = encoding.result().axes.positions(place()[None], chosen())[0]
-        return float(x), float(y)
-
-    # ---- what is chosen ----
     @render.ui
     def axes() -> Any:
-        names = encoding.result().axes.names
+        names = here.encoded().axes.names
         if len(names) <= 2:
             return None
         choices = {str(j): name for j, name in enumerate(names)}
@@ -118,7 +169,7 @@ def map_server(input: Inputs, output: Outputs, session: Session, view: ImageView
 
     @render.ui
     def asked() -> Any:
-        encoding.result()  # a row can be shown once the rows have places
+        here.encoded()  # a row can be shown once the rows have places
         controls = [_label_control(j, target, view.named(j)) for j, target in enumerate(view.targets)]
         if opened.n_rows:
             controls.append(ui.input_numeric("row", "Show row", value=1, min=1, max=opened.n_rows, width="8rem"))
@@ -126,75 +177,53 @@ def map_server(input: Inputs, output: Outputs, session: Session, view: ImageView
 
     @render.ui
     def sliders() -> Any:
-        return _sliders(encoding.result(), view.n_latent)
+        return _sliders(here.encoded(), view.n_latent)
 
-    # ---- the map ----
+
+def _map(here: _Here) -> None:
     @render_map
     def map() -> MapFigure:
-        found = encoding.result()
+        view, found, shown = here.view, here.encoded(), here.axes()
         with reactive.isolate():
-            at = position()
+            at = here.position()
         names = found.axes.names
-        titles = (names[chosen()[0]], names[chosen()[1]] if len(chosen()) > 1 else "(spread at random)")
-        reach = None if len(found.rows) else ((-_REACH, _REACH),) * 2
         return MapFigure(
-            _spread(found.axes.positions(found.z, chosen()), len(chosen())),
+            _spread(found.axes.positions(found.z, shown), len(shown)),
             found.rows,
-            groups=_first_labels(opened, found.rows),
+            groups=_first_labels(view.opened, found.rows),
             legend=(view.named(0) if view.targets else "") or "label",
-            axes=titles,
-            limits=reach,
+            axes=(names[shown[0]], names[shown[1]] if len(shown) > 1 else "(spread at random)"),
+            limits=None if len(found.rows) else ((-_REACH, _REACH),) * 2,
             cursor=at,
         )
 
-    # ---- moving ----
+
+def _moves(input: Inputs, here: _Here) -> None:
+    """What moves the place: the map, sliders, a point, a row's number; and what changes the labels shown there."""
+    opened = here.view.opened
+
     @reactive.effect
     @reactive.event(input.map_at)
     @guarded
     async def by_map() -> None:
-        at = input.map_at()
-        place.set(encoding.result().axes.moved(place(), chosen(), (at["x"], at["y"])))
-        await move_sliders()
+        await here.move_on_map(input.map_at()["x"], input.map_at()["y"])
 
     def slid(source: str, first: int) -> None:
         @reactive.effect
         @reactive.event(input[source])
         @guarded
         async def by_slider() -> None:
-            moved, order = input[source](), encoding.result().order
-            z = place().copy()
-            z[order[first + int(moved["index"])]] = float(moved["value"])
-            place.set(z)
-            await move_cursor("map", *encoding.result().axes.positions(z[None], chosen())[0])
+            moved = input[source]()
+            await here.move_coordinate(here.encoded().order[first + int(moved["index"])], float(moved["value"]))
 
     slid("bank", 0)
     slid("more", _FIRST)
-
-    async def move_sliders() -> None:
-        values = place()[encoding.result().order]
-        await set_sliders("bank", values[:_FIRST])
-        if view.n_latent > _FIRST:
-            await set_sliders("more", values[_FIRST:])
-
-    async def show_row(row: int) -> None:
-        picked.set(row)
-        image = np.asarray(opened.rows[[row]])
-        labels = None if opened.labels is None else opened.labels[[row]]
-        z = view.encode(image, labels)[0]
-        place.set(z)
-        if view.targets:
-            said = view.read_labels(image)
-            shown_label.set(said)
-            for j, label in enumerate(said):
-                ui.update_select(f"label{j}", selected=said_label(label))
-        await move_cursor("map", *encoding.result().axes.positions(z[None], chosen())[0])
-        await move_sliders()
 
     @reactive.effect
     @reactive.event(input.map_point)
     @guarded
     async def by_point() -> None:
-        await show_row(int(input.map_point()))
+        await here.show_row(int(input.map_point()))
 
     @reactive.effect
     @reactive.event(input.row)
@@ -204,37 +233,47 @@ def map_server(input: Inputs, output: Outputs, session: Session, view: ImageView
             return
         if not 1 <= input.row() <= opened.n_rows:
             raise Hint(f"There are rows 1 to {opened.n_rows:,}; row {input.row()} is not among them.")
-        await show_row(int(input.row()) - 1)
+        await here.show_row(int(input.row()) - 1)
 
     def labelled(j: int, target: Any) -> None:
         @reactive.effect
         @reactive.event(input[f"label{j}"])
         @guarded
         def by_label() -> None:
-            label = list(shown_label())
-            label[j] = _label_of(target, input[f"label{j}"]())
-            shown_label.set(label)
+            labels = list(here.labels())
+            labels[j] = _label_of(target, input[f"label{j}"]())
+            here.labels.set(labels)
 
-    for j, target in enumerate(view.targets):
+    for j, target in enumerate(here.view.targets):
         labelled(j, target)
 
-    # ---- what is seen ----
+
+def _pictures(here: _Here) -> None:
+    """What is seen: the image at the place, and the row that was picked, as it is and reconstructed."""
+
     @render_pictures
     def shown() -> list[Picture]:
-        here = view.decode(place()[None], shown_label())[0]
-        at = ", ".join(f"{value:.2f}" for value in place()[:4]) + (", …" if view.n_latent > 4 else "")
-        found = [view.picture(here, f"Image that the model generates at z = {at}", f"here: z = {at}")]
-        row = picked()
-        if row is None:
-            return found
-        image = np.asarray(opened.rows[[row]])
-        label = "" if opened.labels is None else f", {said_label(np.atleast_1d(opened.labels[row])[0])}"
-        seen = view.reconstruct(image, None if opened.labels is None else opened.labels[[row]])
-        return [
-            *found,
-            view.picture(image[0], f"Row {row + 1}{label}, as it is", f"row {row + 1}{label}: as it is"),
-            view.picture(seen[0], f"Row {row + 1}, reconstructed", f"row {row + 1}: reconstructed"),
-        ]
+        view, z = here.view, here.place()
+        at = ", ".join(f"{value:.2f}" for value in z[:4]) + (", …" if view.n_latent > 4 else "")
+        image = view.decode(z[None], here.labels())[0]
+        found = view.picture(image, f"Image that the model generates at z = {at}", f"here: z = {at}")
+        row = here.picked()
+        return [found] if row is None else [found, *_row_pictures(view, row)]
+
+
+def _row_pictures(view: ImageView, row: int) -> list[Picture]:
+    image, labels = np.asarray(view.opened.rows[[row]]), _labels_of(view.opened, row)
+    label = "" if labels is None else f", {said_label(np.atleast_1d(labels[0])[0])}"
+    seen = view.reconstruct(image, labels)
+    return [
+        view.picture(image[0], f"Row {row + 1}{label}, as it is", f"row {row + 1}{label}: as it is"),
+        view.picture(seen[0], f"Row {row + 1}, reconstructed", f"row {row + 1}: reconstructed"),
+    ]
+
+
+def _labels_of(opened: Opened, row: int) -> Any:
+    """Labels of one row, as an array of one; None where there are none."""
+    return None if opened.labels is None else opened.labels[[row]]
 
 
 def _label_control(j: int, target: Any, name: str) -> ui.Tag:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, final
 
 import numpy as np
 import pandas as pd
@@ -94,14 +94,37 @@ def _by_column(opened: Opened, rows: Rows) -> Tag:
     return ui.input_select("by", "Column", {"": "choose"} | names)
 
 
+@final
+class _Looked:
+    """The rows of a map as one page looks at them: which are chosen, how they are called and coloured."""
+
+    def __init__(self, opened: Opened, rows: Rows) -> None:
+        self.opened, self.rows = opened, rows
+        self.schema = opened.model.schema_
+        self.fields = fields_of(self.schema)
+        self.place = {int(number): i for i, number in enumerate(rows.numbers)}
+        self.colours = colours_of(opened, rows)
+        self.columns = {f"c{i}": name for i, name in enumerate(self.colours)}
+        self.chosen: reactive.Value[NDArray[np.bool_] | None] = reactive.value(None)
+
+        @reactive.calc
+        def found() -> tuple[Difference, ...]:
+            inside = self.chosen()
+            if inside is None or inside.all():
+                return ()
+            cells = rows.cells
+            return differences(
+                self.schema,
+                {name: own[inside] for name, own in cells.items()},
+                {name: own[~inside] for name, own in cells.items()},
+            )
+
+        self.found: Callable[[], tuple[Difference, ...]] = found
+
+
 @module.server
 def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, rows: Rows) -> None:
-    model, schema = opened.model, opened.model.schema_
-    fields = fields_of(schema)
-    place = {int(number): i for i, number in enumerate(rows.numbers)}
-    colours = colours_of(opened, rows)
-    columns = {f"c{i}": name for i, name in enumerate(colours)}
-    chosen: reactive.Value[NDArray[np.bool_] | None] = reactive.value(None)
+    here = _Looked(opened, rows)
 
     def axes() -> tuple[int, ...]:
         width = rows.means.shape[1]
@@ -109,33 +132,41 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
 
     @render_map
     def map() -> MapFigure:
-        shown, colour = axes(), columns.get(input.colour())
+        shown, colour = axes(), here.columns.get(input.colour())
         if not shown:
             raise Hint("The model has no latent coordinate: it found nothing but noise, so that there is no map.")
         return MapFigure(
             points=_plane(rows.means, shown),
             rows=rows.numbers,
-            groups=None if colour is None else colours[colour],
+            groups=None if colour is None else here.colours[colour],
             legend=colour or "rows",
             axes=(f"z{shown[0] + 1}", f"z{shown[1] + 1}" if len(shown) > 1 else "spread at random"),
-            cursor=(0.0, 0.0) if _decodes(model) else None,
+            cursor=(0.0, 0.0) if _decodes(opened.model) else None,
             equal=len(shown) > 1,
         )
 
-    # ---- which rows ----
+    _choices(input, here)
+    _group(here)
+    _points(input, here, axes)
+    _files(here)
+
+
+def _choices(input: Inputs, here: _Looked) -> None:
+    """Rows are chosen by the lasso, or by a column."""
+
     @reactive.effect
     @reactive.event(input.map_rows)
     @guarded
     def _by_lasso() -> None:
-        inside = [place[int(number)] for number in input.map_rows() if int(number) in place]
-        chosen.set(_mask(len(rows), inside) if inside else None)
+        inside = [here.place[int(number)] for number in input.map_rows() if int(number) in here.place]
+        here.chosen.set(_mask(len(here.rows), inside) if inside else None)
 
     @render.ui
     def condition() -> TagChild:
-        name = columns.get(input.by())
+        name = here.columns.get(input.by())
         if name is None:
             return None
-        values = colours[name]
+        values = here.colours[name]
         button = ui.input_action_button("select", "Choose these rows", class_="btn-default")
         if values.dtype.kind in "fiu":
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -145,43 +176,33 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
                 button,
                 class_="controls",
             )
-        levels = sorted({str(v) for v in values.tolist() if v is not None and v == v})
-        choices = {str(i): level for i, level in enumerate(levels)}
+        choices = {str(i): level for i, level in enumerate(_levels(values))}
         return ui.div(ui.input_select("level", name, choices), button, class_="controls")
 
     @reactive.effect
     @reactive.event(input.select)
     @guarded
     def _by_condition() -> None:
-        values = colours[columns[input.by()]]
+        values = here.colours[here.columns[input.by()]]
         if values.dtype.kind in "fiu":
             low, high = input.low(), input.high()
             if low is None or high is None:
                 raise Hint("Give both ends of the range.")
             inside = (values >= low) & (values <= high)
         else:
-            levels = sorted({str(v) for v in values.tolist() if v is not None and v == v})
-            inside = np.array([str(v) == levels[int(input.level())] for v in values.tolist()])
+            level = _levels(values)[int(input.level())]
+            inside = np.array([str(v) == level for v in values.tolist()])
         if not inside.any():
             raise Hint("No row is in this range.")
-        chosen.set(inside)
+        here.chosen.set(inside)
 
-    @reactive.calc
-    def found() -> tuple[Difference, ...]:
-        inside = chosen()
-        if inside is None or inside.all():
-            return ()
-        cells = rows.cells
-        return differences(
-            schema,
-            {name: own[inside] for name, own in cells.items()},
-            {name: own[~inside] for name, own in cells.items()},
-        )
 
-    # ---- what is said of them ----
+def _group(here: _Looked) -> None:
+    """What sets the chosen rows apart."""
+
     @render.ui
     def group() -> TagChild:
-        inside = chosen()
+        inside, found = here.chosen(), here.found
         if inside is None:
             return ui.p("No rows are chosen yet: draw a lasso on the map.", class_="hint")
         if inside.all():
@@ -201,13 +222,18 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
             else None,
         )
 
+
+def _points(input: Inputs, here: _Looked, axes: Callable[[], tuple[int, ...]]) -> None:
+    """The row of a point that was clicked, and what the model expects at the ring."""
+    model, rows = here.opened.model, here.rows
+
     @render.ui
     def clicked() -> TagChild:
         number = input.map_point() if "map_point" in input else None
-        if number is None or int(number) not in place:
+        if number is None or int(number) not in here.place:
             return None
-        cells = cells_of(pick(rows.table, [place[int(number)]]), fields, 0)
-        return ui.TagList(ui.h2("The row of a point"), row_table(schema, cells, f"Row {int(number) + 1}"))
+        cells = cells_of(pick(rows.table, [here.place[int(number)]]), here.fields, 0)
+        return ui.TagList(ui.h2("The row of a point"), row_table(here.schema, cells, f"Row {int(number) + 1}"))
 
     @render.ui
     def at_cursor() -> TagChild:
@@ -217,23 +243,27 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
         z = np.zeros((1, rows.means.shape[1]))
         for axis, value in zip(axes(), (where["x"], where["y"]), strict=False):
             z[0, axis] = float(value)
-        cells = cells_of(model.inverse_transform(z), fields, 0)
+        cells = cells_of(model.inverse_transform(z), here.fields, 0)
         said = ", ".join(f"z{axis + 1} = {z[0, axis]:.2f}" for axis in axes())
         rest = "; the other coordinates are 0" if rows.means.shape[1] > 2 else ""
         return ui.TagList(
             ui.h2("What the model expects at the ring"),
             ui.p(f"{said}{rest}. Means of numbers, and the most probable levels.", class_="hint"),
-            row_table(schema, cells, "Expected row"),
+            row_table(here.schema, cells, "Expected row"),
         )
 
-    # ---- files ----
+
+def _files(here: _Looked) -> None:
+    """The comparison, and the chosen rows, to keep."""
+    opened, rows = here.opened, here.rows
+
     @render.download_button(filename="chosen-against-rest.csv", media_type="text/csv")
     def summary_file() -> Iterator[str]:
-        yield pd.DataFrame(difference_rows(found())).to_csv(index=False)
+        yield pd.DataFrame(difference_rows(here.found())).to_csv(index=False)
 
     @render.download_button(filename="chosen-rows.csv", media_type="text/csv")
     def rows_file() -> Iterator[str]:
-        inside = chosen()
+        inside = here.chosen()
         assert inside is not None
         numbers = rows.numbers[inside]
         whole = opened.table if opened.table is not None and not rows.drawn else None
@@ -241,6 +271,11 @@ def _server(input: Inputs, output: Outputs, session: Session, opened: Opened, ro
         table = table.reset_index(drop=True)
         table.insert(0, ".row", numbers + 1)
         yield table.to_csv(index=False)
+
+
+def _levels(values: NDArray[Any]) -> list[str]:
+    """The levels that occur, in order, as text."""
+    return sorted({str(v) for v in values.tolist() if v is not None and v == v})
 
 
 def _plane(means: NDArray[np.float64], shown: tuple[int, ...]) -> NDArray[np.float64]:
