@@ -109,8 +109,8 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         have no neighbours, unless a ``space`` is given. A number says how many times this evidence counts, True is ten
         times: a decoder that takes columns as independent given y and z is too sure of itself.
     likelihood : str or dict
-        Of x, as in `VAE`, but for images of ink on paper (at least a third of their cells exactly black or white, as
-        handwriting has): there "auto" is "bernoulli", the expected log-likelihood of the image binarised at random
+        Of x, as in `VAE`, but for images of ink on paper (at least two thirds of their cells exactly black or white,
+        as MNIST has): there "auto" is "bernoulli", the expected log-likelihood of the image binarised at random
         (Salakhutdinov & Murray, 2008). That is no density of intensities, and its values are compared with those of
         no other likelihood; "continuous_bernoulli" is a density, but generates less well.
     n_draws : int
