@@ -39,6 +39,19 @@ def test_factors_of_inverses(order: int) -> None:
     assert all((np.triu(one, 1) == 0).all() for one in factors.transpose(2, 0, 1))
 
 
+def test_a_sweep_on_some_pivots_leaves_the_schur_complement() -> None:
+    roots = np.random.default_rng(0).normal(size=(6, 20, 20))
+    matrices = np.eye(20) + roots @ roots.transpose(0, 2, 1)
+    lower = np.tril_indices(20)
+    packed = np.ascontiguousarray(matrices[:, lower[0], lower[1]].T)
+    log_det = sweep(packed, 20, 16)
+    swept = unpack(packed, 20)
+    a, b, c = matrices[:, :16, :16], matrices[:, 16:, :16], matrices[:, 16:, 16:]
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(a)[1], rtol=1e-12)
+    np.testing.assert_allclose(swept[:, 16:, :16], b @ np.linalg.inv(a), atol=1e-10)
+    np.testing.assert_allclose(swept[:, 16:, 16:], c - b @ np.linalg.inv(a) @ b.transpose(0, 2, 1), atol=1e-10)
+
+
 def test_pack_and_unpack() -> None:
     factors = np.random.default_rng(0).normal(size=(6, 4))
     packed = pack(factors, factors)
