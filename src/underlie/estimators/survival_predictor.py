@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from underlie import nn as unn
 from underlie.data import Encoded
 from underlie.distributions import EventTime
 from underlie.engine import few_threads
@@ -24,6 +23,8 @@ Floats = NDArray[np.float64]
 
 #: Numbers per chunk, rows x draws x the larger of times and network widths: what a processor keeps near.
 _CHUNK = 1 << 21
+#: Numbers of a curve at a time: what its nearest cache holds several of.
+_NEAR = 1 << 16
 #: Log encoded times between which quantiles are sought, and halvings of that range: to 1e-6 of the time.
 _FARTHEST, _BISECTIONS = 40.0, 27
 
@@ -128,7 +129,6 @@ class Predictor:
         self.n_latent = model.generative["z"].head.width
         parameters = next(model.parameters())
         self.device, self.n_replicates = parameters.device, parameters.shape[0]
-        self.heads = [unn.take(head, [r]) for r in range(self.n_replicates)]
         # Each replicate has its own scrambling: errors of the draws average out over replicates too.
         noise = [normal_draws(n_draws, self.n_latent, seed + r) for r in range(self.n_replicates)]
         self.noise = torch.cat(noise).to(self.device)
@@ -179,15 +179,17 @@ class Predictor:
         found = np.empty((self.n_replicates, len(patients)))
         with few_threads(self._operations(patients, 1)):
             for mixture in self.mixtures(patients, 1):
-                for r in range(self.n_replicates):
-                    curve = partial(self._of_member, mixture, r, of=_survival)
-                    found[r, mixture.rows] = self._inverse(curve, mixture, np.array([p]))[:, 0]
+                curve = partial(self._of_members, mixture, of=_survival)
+                found[:, mixture.rows] = self._inverse(curve, mixture, np.array([p]), self.n_replicates)[..., 0]
         return found
 
-    def _inverse(self, curve: Callable[[Tensor], Tensor], mixture: Mixture, p: Floats) -> Floats:
-        """Where falling curves of encoded time reach 1 - p, by bisection in log time: (B, n_p), the user's times."""
+    def _inverse(self, curve: Callable[[Tensor], Tensor], mixture: Mixture, p: Floats, *members: int) -> Floats:
+        """Where falling curves of encoded time reach 1 - p, by bisection in log time: (..., B, n_p), the user's times.
+
+        There is one curve for each row, or for each of some members and row.
+        """
         goal = torch.as_tensor(1.0 - p, dtype=torch.float32, device=self.device)
-        low = torch.full((mixture.raw.shape[2], len(p)), -_FARTHEST, device=self.device)
+        low = torch.full((*members, mixture.raw.shape[2], len(p)), -_FARTHEST, device=self.device)
         high = -low
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
@@ -266,18 +268,19 @@ class Predictor:
         return float(len(patients)) * n_times * self.n_draws * self.n_replicates
 
     def _mean(self, mixture: Mixture, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Tensor:
-        """Weighted mean over draws and replicates, (B, n_times), one replicate at a time to save memory."""
-        total = torch.zeros(mixture.raw.shape[2], u.shape[-1], device=self.device)
-        for r in range(self.n_replicates):
-            total += self._of_member(mixture, r, u, of)
-        return total / self.n_replicates
+        """Weighted mean over draws and replicates, (B, n_times), some rows at a time, which a processor keeps near."""
+        n_rows, n_times = mixture.raw.shape[2], u.shape[-1]
+        step = max(1, _NEAR // (mixture.weights[:, :, 0].numel() * n_times))
+        parts = []
+        for start in range(0, n_rows, step):
+            rows = slice(start, start + step)
+            values = of(self.head, mixture.raw[:, :, rows], u[rows] if u.ndim == 2 else u)
+            parts.append(torch.einsum("rsb,rsbt->bt", mixture.weights[:, :, rows], values))
+        return torch.cat(parts) / self.n_replicates
 
-    def _of_member(
-        self, mixture: Mixture, r: int, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """Weighted mean over the draws of replicate r, (B, n_times)."""
-        values = of(self.heads[r], mixture.raw[r : r + 1], u)[0]
-        return torch.einsum("sb,sbt->bt", mixture.weights[r], values)
+    def _of_members(self, mixture: Mixture, u: Tensor, of: Callable[[EventTime, Tensor, Tensor], Tensor]) -> Tensor:
+        """Weighted mean over the draws of each replicate at times of its own (R, B, n_times): of the same shape."""
+        return torch.einsum("rsb,rsbt->rbt", mixture.weights, of(self.head, mixture.raw, u[:, None]))
 
     def _encoded(self, times: Floats, rows: slice) -> Tensor:
         times = np.asarray(times, dtype=float)
