@@ -26,7 +26,7 @@ STUDIES = {
         "One variational autoencoder",
         "What the comforts of a fit cost beside the loop of a tutorial, and what trainers of other libraries cost. A "
         "fit by underlie also looks at every column, starts from the linear model, and judges held-out rows after each "
-        "epoch, which weighs where epochs are few. Its steps are recorded and replayed; the first twenty are not yet, "
+        "epoch, which weighs where epochs are few. Its steps are recorded and replayed; the first three are not yet, "
         "and recording them takes as long as some hundred of the table's.",
     ),
     "replicates": (

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+import underlie as ul
 from underlie.distributions import Normal
 from underlie.engine import ResidentRows, Settings, train
 from underlie.graph import Batch, LatentModel, elbo, importance_bound
@@ -186,3 +187,12 @@ def test_start_with_missing_cells_is_the_em_solution() -> None:
     exact = fit_em(x, M, tol=1e-9, max_iter=5000).model
     # The columns are brought to equal variance first, which moves the solution by little; in nats per row.
     assert abs(found.log_density(x).mean() - exact.log_density(x).mean()) < 0.02
+
+
+def test_with_few_rows_a_vae_is_the_linear_model_of_as_many_dimensions() -> None:
+    """Thirty rows of five dimensions: training gains nothing on held-out rows, so the linear start is what is kept."""
+    columns = np.random.default_rng(3).normal(size=(230, 5)) @ np.random.default_rng(4).normal(size=(5, 6))
+    rows, others = columns[:30] + 0.3 * np.random.default_rng(5).normal(size=(30, 6)), columns[30:]
+    linear = ul.ProbabilisticPCA(4, standardize=True).fit(rows)
+    network = ul.VAE(4, likelihood="normal", random_state=0, verbose=False).fit(rows)
+    assert abs(network.score(others) - linear.score(others)) < 0.3

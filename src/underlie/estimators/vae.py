@@ -534,7 +534,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         n_draws : int, optional
             Number of completed copies.
         n_importance : int
-            Draws per row and from the guide, weighted by how well they explain what was observed.
+            Draws per row, weighted by how well they explain what was observed: from the guide, and from the prior in
+            proportion to what is missing, up to half of them, so that a guide that is wrong does no harm.
         random_state : int, Generator, RandomState or None
             Seeds the draws. None: that of the estimator.
 
@@ -550,7 +551,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
 
         References
         ----------
-        Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets.
+        Mattei & Frellsen (2019), MIWAE: deep generative modelling and imputation of incomplete data sets. Owen & Zhou
+        (2000), Safe and effective importance sampling (the mixture of guide and prior).
         """
         conditioner = self._fitted()
         checked_count(n_importance, "n_importance")
@@ -562,7 +564,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel
         r"""Log-likelihood of each row, :math:`\log p(x_{obs})`, in nats on the scale of the data.
 
         Estimated by importance sampling, :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s \mid x)`, which is too low on
-        average, by about half the squared standard error. See `log_likelihood` for that error.
+        average, by about half the squared standard error. See `log_likelihood` for that error. Of rows with missing
+        cells some draws come from the prior, as in `impute`.
 
         Parameters
         ----------
