@@ -147,6 +147,17 @@ class Gaussians:
                 total += weight * moment
         return out
 
+    def weighted_by_products(self, x: Array, order: int) -> Array:
+        """Sum over rows x (n, P) of E[y (x'y)^(order - 1)], y from the mixture, by Stein's lemma; order 2 to 4: (P,)."""
+        total = np.zeros(x.shape[1])
+        for weight, mean, covariance in self._components():
+            m = x @ mean
+            s = np.einsum("ij,ij->i", covariance.times(x), x)
+            moments = (np.ones_like(m), m, m**2 + s, m**3 + 3 * m * s)
+            through = covariance.times((moments[order - 2] @ x)[None])[0]
+            total += weight * (moments[order - 1].sum() * mean + (order - 1) * through)
+        return total
+
     def products_with_itself(self, order: int) -> list[float]:
         """E[(y'y'')^k] for independent y and y'' from the mixture, k = 1..order."""
         totals = np.zeros(order)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any, final
 
 import numpy as np
@@ -149,6 +150,20 @@ def _powers(x: Array, order: int) -> list[Array]:
     return out
 
 
+def _weighted_by_products(a: Block, b: Block, order: int) -> Array:
+    r"""Sum over points x of a of the mean over b of :math:`E[y\, (x'y)^{k-1}]`, for independent columns: (P,).
+
+    .. math:: E[y_p (x'y)^{k-1}] = \sum_{j=1}^k \binom{k-1}{j-1} \kappa_j(y_p)\, x_p^{j-1} E[(x'y)^{k-j}]
+    """
+    moments = [np.ones((len(a), len(b))), *kernels(a, b, order - 1, ())]
+    total = np.zeros(a.central[0].shape[1])
+    power = np.ones_like(a.central[0])
+    for j, cumulant in enumerate(b.cumulants()[:order], start=1):
+        total += comb(order - 1, j - 1) * np.einsum("ip,ip->p", cumulant, moments[order - j].T @ power)
+        power = power * a.central[0]
+    return np.asarray(total / len(b))
+
+
 def _moments_of(cumulants: Sequence[Array]) -> list[Array]:
     """Raw moments from cumulants, up to the fourth."""
     k = cumulants
@@ -207,6 +222,8 @@ class GramForm:
             square = signed @ towards_data - 2 * signed @ cross @ shares + shares @ among @ shares
             value = float(np.sqrt(max(float(square), 0.0)))
             slopes = (towards_data - cross @ shares)[:-1] / (value or 1.0)
+            if self.frame.centred and k > 2 and not self.frame.standardized:
+                slopes -= self._slopes_of_centring(k, among_rows[k - 2][:-1]) / (value or 1.0)
             batch_slopes = (among @ shares - signed @ cross) / (value or 1.0)
             n, n_batches = len(self.rows), len(among)
             mc_se = float(np.std(batch_slopes, ddof=1) * np.linalg.norm(shares)) if n_batches > 1 else 0.0
@@ -215,7 +232,7 @@ class GramForm:
             if self.frame.standardized:  # what the estimated scale adds is a matter of single entries
                 se = float("nan")
             if centred := self.frame.centred and k > 2:  # the rows' own mean takes part
-                trace, se = np.trace(terms_kernel(products, k, centred=True)) / (len(chosen) - 1), float("nan")
+                trace = np.trace(terms_kernel(products, k, centred=True)) / (len(chosen) - 1)
             floor = float(np.sqrt(trace / n + _batch_variance(among, shares)))
             drawn = spectrum_norms(products, k, floor, rng, centred=centred) if p_values else None
             found[k] = OrderGap(
@@ -231,6 +248,31 @@ class GramForm:
                 width=len(self.centre),
             )
         return found
+
+    def _slopes_of_centring(self, order: int, inner: Array) -> Array:
+        r"""What a row moves half of the squared norm by through the rows' own mean: (n,).
+
+        .. math:: k \langle x_i \otimes M_{k-1}, M_k - E[y^{\otimes k}] \rangle
+                  = k\, x_i' \bigl( \tfrac1n \textstyle\sum_j r(x_j)\, x_j - E[r(y)\, y] \bigr),
+                  \qquad r(y) = \langle M_{k-1}, y^{\otimes (k-1)} \rangle
+
+        with M the moments of the rows about their mean; `inner` are the sums of (x'x_j)^(k - 1) over the rows.
+        """
+        weight, _ = self._weights(order - 1)
+        shares = np.ones(1) if self.mixture is not None else shares_of(self.latents)
+        pull = np.zeros(len(self.centre))
+        for rows, block in self._row_blocks():
+            if rows.start == len(self.rows):  # their mean
+                continue
+            x = block.central[0]
+            pull += inner[rows] @ x / len(self.rows)
+            if self.mixture is not None:
+                pull -= self.mixture.weighted_by_products(x, order)
+                continue
+            for share, latent in zip(shares, self.latents, strict=True):
+                for part, draws in self._draw_blocks(latent, order):
+                    pull -= share * part * _weighted_by_products(block, draws, order)
+        return np.concatenate([block.central[0] @ (order * weight * pull) for _, block in self._row_blocks()][:-1])
 
     def _weights(self, order: int) -> tuple[float, float]:
         """Weight of each row, and of their mean as one more row: S with divisor n - 1 takes both."""

@@ -16,7 +16,7 @@ from underlie.check.gaps.raw_moments import conditional_means
 
 Array = NDArray[np.float64]
 N_BATCHES = 16
-_CELLS_AT_ONCE = 2**18
+_CELLS_AT_ONCE = 2**17
 
 
 @final

@@ -36,7 +36,7 @@ class OrderGap:
     se : float
         Standard error of the norm from the rows and the model's draws. It is made for gaps clearly above the floor,
         where the norm is nearly linear in the moments. NaN where the rows are not at hand, and in the Gram form for
-        standardised coordinates and for central moments above the second.
+        standardised coordinates.
     mc_se : float
         The part that comes from the model's draws; 0 when the moments are exact.
     floor : float
