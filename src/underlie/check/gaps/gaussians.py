@@ -148,7 +148,7 @@ class Gaussians:
         return out
 
     def weighted_by_products(self, x: Array, order: int) -> Array:
-        """Sum over rows x (n, P) of E[y (x'y)^(order - 1)], y from the mixture, by Stein's lemma; order 2 to 4: (P,)."""
+        """Sum over rows x (n, P) of E[y (x'y)^(order - 1)], order 2 to 4: (P,), by Stein's lemma."""
         total = np.zeros(x.shape[1])
         for weight, mean, covariance in self._components():
             m = x @ mean
