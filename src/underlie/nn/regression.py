@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from underlie.distributions.base import across_rows
 from underlie.nn.layers import MLP, batched
 
 
@@ -53,12 +54,12 @@ class Regression(nn.Module):
         self.register_buffer("centre", None if centre is None else centre[None].float())
 
     def scores(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
-        """(R, 1, B, p) and (R, 1, B, k) -> (R, 1, B, c)."""
+        """(R, ..., B, p) and (R, ..., B, k) -> (R, ..., B, c)."""
         out = batched(terms, self.weight, self.intercept)
         if t is None or self.treatment is None:
             return out
         assert self.centre is not None
-        design = treatment_terms(t - self.centre[:, None, None], terms)
+        design = treatment_terms(t - across_rows(self.centre, t.ndim), terms)
         return out + batched(design, self.treatment)
 
     def forward(self, terms: Tensor, t: Tensor | None = None) -> Tensor:
