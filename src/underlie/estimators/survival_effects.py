@@ -16,6 +16,7 @@ from underlie.data.columns import Column
 from underlie.estimators.survival_predictor import Patients
 from underlie.estimators.survival_rows import n_rows
 from underlie.estimators.survival_summaries import checked_times, restricted_mean
+from underlie.estimators.survival_warnings import warn_beyond
 
 if TYPE_CHECKING:
     from underlie.estimators.survival_vae import SurvivalVAE
@@ -192,7 +193,7 @@ def _checked(model: SurvivalVAE, time: float, measure: str, level: float) -> flo
     if model._predictor.n_replicates < 2:
         raise ValueError("intervals need an ensemble: fit with n_replicates of at least 2.")
     at = checked_times([0.0 if measure == "median" else time], "time")
-    model._warn_beyond(at)
+    warn_beyond(at, model.follow_up_)
     return float(at[0])
 
 

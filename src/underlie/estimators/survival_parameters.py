@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from underlie.distributions import EVENT_TIMES
+from underlie.engine import Launch, Settings
 from underlie.estimators.base import checked_count
 from underlie.estimators.feeding import Pace
 from underlie.estimators.parameters import check_likelihood, check_number, check_widths
@@ -97,6 +99,30 @@ def survival_pace(n: int, model: SurvivalVAE) -> Pace:
         epochs if model.max_epochs == "auto" else usual.max_epochs,
         _PATIENCE if model.patience == "auto" else usual.patience,
     )
+
+
+def settings_of(model: SurvivalVAE, n: int, width: int, device: torch.device, launch: Launch) -> Settings:
+    """How to train on n rows whose covariates and outcome have so many columns."""
+    pace = survival_pace(n, model)
+    return Settings(
+        pace.max_epochs,
+        pace.batch_size,
+        model.learning_rate,
+        pace.patience,
+        even_valid_fraction(n, pace.batch_size, model.valid_fraction),
+        model.n_draws,
+        max_norm=float(width),
+        device=device,
+        verbose=model.verbose,
+        launch=launch,
+    )
+
+
+def importance_draws(model: SurvivalVAE) -> int:
+    """Draws of z per row and member: few where the covariates also act directly and many members share them."""
+    if model.n_importance != "auto":
+        return int(model.n_importance)
+    return 4 if model.direct and model.n_replicates > 1 else 64
 
 
 def even_valid_fraction(n: int, batch_size: int, valid_fraction: float) -> float:

@@ -15,6 +15,8 @@ from underlie.data import Encoded, Encoder
 from underlie.data.columns import Column
 from underlie.data.rules import Kinds
 from underlie.data.schema import abridge
+from underlie.data.surv import as_surv
+from underlie.data.surv_encoding import check_fittable, without_zero_times
 from underlie.data.tables import library_of
 from underlie.estimators.admissible import admissible, is_missing, plain
 from underlie.warnings import ExtrapolationWarning, warn
@@ -347,3 +349,14 @@ def _like_table(X: Any, columns: Mapping[str | int, list[Any]]) -> Any:
         return np.column_stack([np.asarray(v) for v in columns.values()])
     backend = nw.from_native(X, eager_only=True).implementation
     return nw.from_dict({str(k): v for k, v in columns.items()}, backend=backend).to_native()
+
+
+def checked_outcome(X: Any, y: Any, instead_of_zero: float | None = None) -> NDArray[np.void]:
+    """y as a structured array of the length of X, without zero times; checked for fitting where none is given."""
+    outcome = as_surv(y)
+    if len(outcome) != n_rows(X):
+        raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes: give one for each row.")
+    if instead_of_zero is None:
+        check_fittable(outcome)
+        refuse_leaks(X, outcome)
+    return without_zero_times(outcome, instead_of_zero)

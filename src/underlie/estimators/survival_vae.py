@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Tags, TransformerTags
 from sklearn.utils.validation import check_is_fitted
 
-from underlie.data.surv import as_surv
-from underlie.data.surv_encoding import check_fittable, without_zero_times
-from underlie.engine import Callback, Checkpoint, Launch, Settings, few_threads
+from underlie.engine import Callback, Checkpoint, Launch, few_threads
 from underlie.estimators.base import LatentVariableModel, Posterior, as_generator, checked_count
 from underlie.estimators.feeding import torch_device
 from underlie.estimators.launching import drawn_seeds, launch_of
@@ -26,30 +24,29 @@ from underlie.estimators.survival_fit import fit_parts, train_survival
 from underlie.estimators.survival_generation import impute, sample
 from underlie.estimators.survival_parameters import (
     check_parameters,
-    even_valid_fraction,
+    importance_draws,
     plan_of,
-    survival_pace,
+    settings_of,
     treatment_list,
 )
 from underlie.estimators.survival_predictor import Patients, Predictor, Quality
-from underlie.estimators.survival_rows import SurvivalRows, column_names, n_rows, refuse_leaks
+from underlie.estimators.survival_rows import SurvivalRows, checked_outcome, column_names
 from underlie.estimators.survival_state import restore_state, state_of
 from underlie.estimators.survival_summaries import checked_times, expectation, restricted_mean
+from underlie.estimators.survival_warnings import (
+    warn_beyond,
+    warn_if_poor,
+    warn_of_late_quantiles,
+    warn_of_long_tails,
+)
 from underlie.graph import Joint, LatentModel
 from underlie.models.additive import AdditiveBasis
 from underlie.models.survival_start import SurvivalStart
 from underlie.models.time_axis import encode_outcome, log_slopes
-from underlie.warnings import ExtrapolationWarning, ImportanceSamplingWarning, warn
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
 Proposal = Literal["guide", "prior"]
-
-#: A predicted probability whose Monte-Carlo standard error is above this is not good enough to be acted on.
-_POOR_SE = 0.01
-_POOR_SHARE = 0.05
-#: Rows on which that is judged.
-_JUDGED_ROWS = 200
 
 
 @final
@@ -284,7 +281,7 @@ class SurvivalVAE(LatentVariableModel):
         device = torch_device(self.device)
         if y is None:
             raise TypeError("y is missing: give ul.Surv(time, event), the outcome of each row of X.")
-        outcome = _checked_outcome(X, y)
+        outcome = checked_outcome(X, y)
         launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         # Rows times squared terms, to first order: what a Newton step of the regression costs.
@@ -311,19 +308,8 @@ class SurvivalVAE(LatentVariableModel):
         parts = fit_parts(plan, y, self._rows.covariate_table(X), self._rows, patients, self._basis, self.likelihood)
         start = parts.start
         offset = float(log_slopes(y, start.axis).mean())
-        pace = survival_pace(len(y), self)
-        settings = Settings(
-            pace.max_epochs,
-            pace.batch_size,
-            self.learning_rate,
-            pace.patience,
-            even_valid_fraction(len(y), pace.batch_size, self.valid_fraction),
-            self.n_draws,
-            max_norm=float(parts.x_head.width + parts.start.head.width),
-            device=device,
-            verbose=self.verbose,
-            launch=launch.telling(offset),
-        )
+        width = parts.x_head.width + start.head.width
+        settings = settings_of(self, len(y), width, device, launch.telling(offset))
         trained = train_survival(plan, parts, patients, y, settings, seeds)
         self.history_ = {k: v + offset for k, v in trained.history.items()}
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
@@ -340,7 +326,7 @@ class SurvivalVAE(LatentVariableModel):
         self.model_ = model
         self.generative_, self.inference_ = model.generative, model.inference
         self._axis = start.axis
-        self._predictor = Predictor(model, start.axis, self._draws(self.n_importance), seed=0)
+        self._predictor = Predictor(model, start.axis, importance_draws(self), seed=0)
 
     # ---- prediction ----
     def predict_survival_function(
@@ -388,9 +374,9 @@ class SurvivalVAE(LatentVariableModel):
         Beaulac, Rosenthal & Hodgson (2018), eqs 15-16. Vehtari et al. (2024) for the smoothing of weights.
         """
         patients, times = self._asked(X, treatment), checked_times(times)
-        self._warn_beyond(times)
+        warn_beyond(times, self.follow_up_)
         predictor = self._predictor_with(proposal, n_importance)
-        self._warn_if_poor(predictor, patients)
+        warn_if_poor(predictor, patients, float(np.median(self.event_times_)))
         return predictor.survival(patients, times)
 
     def predict_cumulative_hazard_function(self, X: Any, times: Any, treatment: Any = None) -> Floats:
@@ -412,7 +398,7 @@ class SurvivalVAE(LatentVariableModel):
         On the population's axis it has a step wherever the axis changes its slope, as a histogram has.
         """
         patients, times = self._asked(X, treatment), checked_times(times)
-        self._warn_beyond(times)
+        warn_beyond(times, self.follow_up_)
         return self._predictor.density(patients, times)
 
     def predict_quantile(self, X: Any, p: Any, treatment: Any = None) -> Floats:
@@ -437,20 +423,9 @@ class SurvivalVAE(LatentVariableModel):
         share = np.atleast_1d(np.asarray(p, dtype=float))
         if share.ndim != 1 or not ((share > 0) & (share < 1)).all():
             raise ValueError(f"p must lie strictly between 0 and 1, got {p!r}.")
-        found = self._quantiles(self._asked(X, treatment), share)
+        found = self._predictor.quantile(self._asked(X, treatment), share)
+        warn_of_late_quantiles(found, self.follow_up_)
         return found[:, 0] if np.ndim(p) == 0 else found
-
-    def _quantiles(self, patients: Patients, share: Floats) -> Floats:
-        """Quantiles (n, n_p), with a warning where they lie beyond follow-up."""
-        found = self._predictor.quantile(patients, share)
-        beyond = int((found > self.follow_up_).any(1).sum())
-        if beyond:
-            warn(
-                f"for {beyond} of {len(found)} rows a quantile lies beyond the longest follow-up, {self.follow_up_:g}: "
-                "it rests on the fitted tail alone.",
-                ExtrapolationWarning,
-            )
-        return found
 
     def predict_median(self, X: Any, treatment: Any = None) -> Floats:
         """Median time to the event, (n,); see `predict_quantile`."""
@@ -472,7 +447,7 @@ class SurvivalVAE(LatentVariableModel):
             In the unit of y.
         """
         patients, (horizon,) = self._asked(X, treatment), checked_times([horizon], "horizon")
-        self._warn_beyond(np.array([horizon]))
+        warn_beyond(np.array([horizon]), self.follow_up_)
         return restricted_mean(lambda s: self._predictor.survival(patients, s), self._axis, float(horizon))
 
     def predict_mean(self, X: Any, treatment: Any = None) -> Floats:
@@ -486,12 +461,7 @@ class SurvivalVAE(LatentVariableModel):
         """
         patients = self._asked(X, treatment)
         found, beyond = expectation(lambda s: self._predictor.survival(patients, s), self._axis, self.follow_up_)
-        if (beyond > 0.05).any():
-            warn(
-                f"for {int((beyond > 0.05).sum())} of {len(found)} rows more than 5 % of the expected time comes from "
-                f"beyond the longest follow-up, {self.follow_up_:g}; predict_rmst does not extrapolate.",
-                ExtrapolationWarning,
-            )
+        warn_of_long_tails(beyond, self.follow_up_)
         return found
 
     def predict(self, X: Any, treatment: Any = None) -> Floats:
@@ -751,7 +721,7 @@ class SurvivalVAE(LatentVariableModel):
         check_is_fitted(self)
         if y is None:
             raise TypeError("y is missing: the score is that of outcomes given X.")
-        outcome = _checked_outcome(X, y, self._instead_of_zero)
+        outcome = checked_outcome(X, y, self._instead_of_zero)
         terms = self._predictor.log_likelihood(self._asked(X, None), encode_outcome(outcome, self._axis))
         return terms + log_slopes(outcome, self._axis)
 
@@ -790,44 +760,9 @@ class SurvivalVAE(LatentVariableModel):
             return self._predictor
         return Predictor(self.model_, self._axis, n_draws, seed=0, proposal=proposal)
 
-    def _draws(self, n_importance: int | str) -> int:
-        """Draws of z per row and member: few where the covariates also act directly and many members share them."""
-        if n_importance != "auto":
-            return int(n_importance)
-        return 4 if self.direct and self.n_replicates > 1 else 64
-
-    def _warn_beyond(self, times: Floats) -> None:
-        if (times > self.follow_up_).any():
-            warn(
-                f"time {times.max():g} is beyond the longest follow-up, {self.follow_up_:g}: predictions there rest on "
-                "the fitted tail alone.",
-                ExtrapolationWarning,
-            )
-
-    def _warn_if_poor(self, predictor: Predictor, patients: Patients) -> None:
-        se = predictor.quality(patients.some(_JUDGED_ROWS), float(np.median(self.event_times_))).se
-        poor = float((se > _POOR_SE).mean())
-        if poor > _POOR_SHARE:
-            warn(
-                f"the Monte-Carlo standard error of predicted probabilities is above {_POOR_SE} for {poor:.0%} of the "
-                "rows; raise n_importance, or use proposal='guide'. (more: underlie explain pareto-k)",
-                ImportanceSamplingWarning,
-            )
-
     def _need_treatments(self) -> None:
         check_is_fitted(self)
         if not self.treatments_:
             raise ValueError(
                 "the model was fitted without treatments: name their columns, SurvivalVAE(treatments=...)."
             )
-
-
-def _checked_outcome(X: Any, y: Any, instead_of_zero: float | None = None) -> NDArray[np.void]:
-    """y as a structured array of the length of X, without zero times; checked for fitting where none is given."""
-    outcome = as_surv(y)
-    if len(outcome) != n_rows(X):
-        raise ValueError(f"X has {n_rows(X)} rows, but y has {len(outcome)} outcomes: give one for each row.")
-    if instead_of_zero is None:
-        check_fittable(outcome)
-        refuse_leaks(X, outcome)
-    return without_zero_times(outcome, instead_of_zero)
