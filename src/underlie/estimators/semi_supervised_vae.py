@@ -22,7 +22,7 @@ from underlie import nn as unn
 from underlie.data import as_source
 from underlie.data.sources import is_source
 from underlie.distributions import likelihood_for, settled
-from underlie.engine import Callback, Checkpoint, Launch, Settings, suitable_precision
+from underlie.engine import Callback, Checkpoint, Launch
 from underlie.estimators.base import LatentVariableModel, as_generator, checked_count, is_whole
 from underlie.estimators.conditioning import Conditioner
 from underlie.estimators.feeding import (
@@ -32,7 +32,6 @@ from underlie.estimators.feeding import (
     ink_on_paper,
     mean_log_scale,
     start_rows,
-    torch_device,
 )
 from underlie.estimators.labelled_fit import (
     Architecture,
@@ -42,28 +41,20 @@ from underlie.estimators.labelled_fit import (
     train_labelled,
 )
 from underlie.estimators.labelled_law import LabelledLaw
+from underlie.estimators.labelled_parameters import check_labels, check_parameters, settings_of, trust
 from underlie.estimators.labelled_queries import LabelledQueries, as_evidence, great_circle
 from underlie.estimators.launching import drawn_seeds, launch_of
 from underlie.estimators.neighbour_hints import neighbour_hints
 from underlie.estimators.parameters import (
-    check_likelihood,
-    check_number,
-    check_widths,
     kinds_to_encode,
     undone_on_error,
 )
 from underlie.estimators.targets import Targets
 from underlie.graph import Joint, LatentModel
-from underlie.models.classifier import CLASSIFIERS
-from underlie.models.networks import Network, Networks, check_networks
+from underlie.models.networks import Network, Networks
 
 Floats = NDArray[np.float64]
 RandomState = int | np.random.Generator | np.random.RandomState | None
-
-#: How many times the evidence of neighbours counts. Measured at 50 labels of 1,797 digits: .917 right at 1, .937 at 12.
-_TRUST = 10.0
-#: Steps of training that "auto" epochs stand for, at least and at most.
-_MIN_STEPS, _MAX_STEPS, _MAX_EPOCHS = 1_500, 6_000, 200
 
 
 @final
@@ -313,7 +304,7 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
             If training diverged in every replicate in spite of restarts.
         """
         begun = time.perf_counter()
-        device = _check_parameters(self)
+        device = check_parameters(self)
         launch = launch_of(self, checkpoint, strategy, device, callbacks)
         seeds = drawn_seeds(self, launch)
         with undone_on_error(self):
@@ -328,18 +319,18 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         self.targets_ = Targets.fit(y, n, self.classes)
         self._name_classes()
         encoded, seen = self.targets_.encode(y, n)
-        self._check_labels(seen)
+        check_labels(self, seen)
         blank, first = self._blank_for(X, encoded, seen)
         self.alpha_ = automatic_alpha(seen) if self.alpha == "auto" else float(self.alpha)
         weight = None if self.label_weight == "auto" else float(self.label_weight)
         with_unlabelled = self.alpha_ > 0
-        settings = self._settings(n if with_unlabelled else int(seen.any(axis=1).sum()), device)
+        settings = settings_of(self, n if with_unlabelled else int(seen.any(axis=1).sum()), device)
         offset = self.alpha_ * mean_log_scale(self.encoder_, rows)
         settings = replace(settings, launch=launch.telling(offset))
         hints: dict[str, Floats] = {}
         self.spread_ = None
         if self.neighbours and with_unlabelled and not seen.all() and (space is not None or not is_source(X)):
-            hints, self.spread_ = neighbour_hints(X, space, self.encoder_, blank.labels, encoded, seen, self._trust())
+            hints, self.spread_ = neighbour_hints(X, space, self.encoder_, blank.labels, encoded, seen, trust(self))
         architecture = blank.started(first, encoded, seen, self.spread_)
         groups = groups_of(
             rows, encoded, seen, hints, settings.batch_size, weight, device, with_unlabelled=with_unlabelled
@@ -349,10 +340,6 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         self.history_ = {k: v + offset for k, v in trained.history.items()}
         self.best_epoch_, self.restarts_ = trained.best_epoch, trained.restarts
         self._settle(int(np.argmax(trained.best_value)))
-
-    def _trust(self) -> float:
-        """How many times the evidence of neighbours counts."""
-        return _TRUST if isinstance(self.neighbours, (bool, np.bool_)) else float(self.neighbours)
 
     def _blank_for(self, X: Any, encoded: Floats, seen: NDArray[np.bool_]) -> tuple[Architecture, StartRows]:
         """Everything of which replicates of a model of X are built, and the rows that they are to start from."""
@@ -378,36 +365,6 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
             tuple(self.hidden if self.classifier_hidden is None else self.classifier_hidden),
             self._with_mask,
         )
-
-    def _settings(self, n: int, device: torch.device) -> Settings:
-        batch = min(200, max(32, n // 12)) if self.batch_size == "auto" else int(self.batch_size)
-        epochs = self.max_epochs
-        if epochs == "auto":
-            per_epoch = max(1, n // batch)
-            epochs = min(_MAX_EPOCHS, max(_MIN_STEPS // per_epoch, min(20, _MAX_STEPS // per_epoch), 1))
-        patience = max(10, int(epochs) // 8) if self.patience == "auto" else int(self.patience)
-        return Settings(
-            int(epochs),
-            batch,
-            self.learning_rate,
-            patience,
-            self.valid_fraction,
-            self.n_draws,
-            max_norm=float(self.encoder_.n_columns),
-            weight_decay=self.weight_decay,
-            precision=suitable_precision(self.precision, device),
-            device=device,
-            verbose=self.verbose,
-        )
-
-    def _check_labels(self, seen: NDArray[np.bool_]) -> None:
-        if len(seen) < 2:
-            raise ValueError(
-                "X has n_samples = 1 row: nothing can be learned from one sample; give at least 2. "
-                "(more: underlie explain too-few-rows)"
-            )
-        if not seen.any() and self.alpha == 0:
-            raise ValueError("no row has a label, and alpha is 0: there is nothing to learn from.")
 
     def _name_classes(self) -> None:
         found = [target.classes for target in self.targets_.columns]
@@ -763,32 +720,3 @@ class SemiSupervisedVAE(ClassifierMixin, TransformerMixin, LatentVariableModel):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "classifier"
         return tags
-
-
-def _check_parameters(model: SemiSupervisedVAE) -> torch.device:
-    """Refuse parameters that cannot be used, before any work; the device that was asked for."""
-    for name in ("n_latent", "n_replicates", "n_draws"):
-        checked_count(getattr(model, name), name)
-    for name in ("max_epochs", "batch_size", "patience"):
-        if getattr(model, name) != "auto":
-            checked_count(getattr(model, name), name)
-    if not isinstance(model.auxiliary, bool) and not (is_whole(model.auxiliary) and model.auxiliary >= 0):
-        raise TypeError(f"auxiliary must be True, False or a number of dimensions, got {model.auxiliary!r}.")
-    check_widths(model.hidden, "hidden")
-    if model.classifier_hidden is not None:
-        check_widths(model.classifier_hidden, "classifier_hidden")
-    for name, above in (("alpha", False), ("label_weight", True)):
-        if getattr(model, name) != "auto":
-            check_number(getattr(model, name), name, 0.0, above=above)
-    if not isinstance(model.neighbours, (bool, np.bool_)):
-        check_number(model.neighbours, "neighbours", 0.0)
-    check_number(model.learning_rate, "learning_rate", 0.0, above=True)
-    check_number(model.weight_decay, "weight_decay", 0.0)
-    check_number(model.valid_fraction, "valid_fraction", 0.0, 0.9)
-    check_likelihood(model.likelihood)
-    check_networks(model.activation, model.encoder, model.decoder)
-    if not isinstance(model.classifier, nn.Module) and model.classifier not in (None, *CLASSIFIERS):
-        raise ValueError(f"classifier is {model.classifier!r}; give 'mlp', 'lenet5' or an nn.Module.")
-    device = torch_device(model.device)
-    suitable_precision(model.precision, device)
-    return device
