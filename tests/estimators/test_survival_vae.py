@@ -182,7 +182,7 @@ def test_importance_sampling_is_reported_and_warned_of(monkeypatch: pytest.Monke
     assert quality.ess.shape == quality.se.shape == quality.pareto_k.shape == (len(X),)
     assert ((quality.ess >= 1) & (quality.ess <= 64.001)).all()
     assert (model.prediction_quality(X, n_importance=512).se.mean()) < quality.se.mean()
-    monkeypatch.setattr("underlie.estimators.survival_vae._POOR_SE", 1e-9)
+    monkeypatch.setattr("underlie.estimators.survival_warnings._POOR_SE", 1e-9)
     with pytest.warns(ImportanceSamplingWarning, match=r"standard error .* raise n_importance"):
         model.predict_survival_function(X, [10.0], proposal="prior", n_importance=2)
 

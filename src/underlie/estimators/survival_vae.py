@@ -423,9 +423,14 @@ class SurvivalVAE(LatentVariableModel):
         share = np.atleast_1d(np.asarray(p, dtype=float))
         if share.ndim != 1 or not ((share > 0) & (share < 1)).all():
             raise ValueError(f"p must lie strictly between 0 and 1, got {p!r}.")
-        found = self._predictor.quantile(self._asked(X, treatment), share)
-        warn_of_late_quantiles(found, self.follow_up_)
+        found = self._quantiles(self._asked(X, treatment), share)
         return found[:, 0] if np.ndim(p) == 0 else found
+
+    def _quantiles(self, patients: Patients, share: Floats) -> Floats:
+        """Quantiles (n, n_p), with a warning where they lie beyond follow-up."""
+        found = self._predictor.quantile(patients, share)
+        warn_of_late_quantiles(found, self.follow_up_)
+        return found
 
     def predict_median(self, X: Any, treatment: Any = None) -> Floats:
         """Median time to the event, (n,); see `predict_quantile`."""
