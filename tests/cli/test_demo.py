@@ -25,7 +25,7 @@ def short(monkeypatch):
 
 
 def test_demo(run, short, tmp_path):
-    done = run("demo", "--out", tmp_path / "demo", "--seed", 1)
+    done = run("demo", "--out", tmp_path / "demo", "--seed", 1, "--jobs", 1)
     assert done.exit_code == 0, done.output
     assert str(tmp_path / "demo" / "report.html") in done.stdout
     for name in ("pPCA, 2-D", "Gaussian mixture", "VAE, 2-D", "mean or mode", "SurvivalVAE", "Kaplan-Meier"):

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import matplotlib as mpl
 import typer
@@ -17,7 +18,8 @@ from underlie.cli.demo_part import Part
 from underlie.cli.demo_patients import patients_part
 from underlie.cli.demo_survival import survival_part
 from underlie.cli.errors import check_folder
-from underlie.cli.progress import progress, recorded
+from underlie.cli.progress import Say, progress, recorded
+from underlie.cli.side_by_side import side_by_side
 from underlie.cli.terminal import print_table
 from underlie.report import Alert, Document, provenance, write_report
 from underlie.warnings import UnderlieWarning
@@ -30,7 +32,12 @@ _LEAD = (
 )
 
 
-def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | None = None) -> Path:
+#: the parts in the order of the page, and in that in which they begin: the longest first
+_PARTS: Final = {"digits": digits_part, "patients": patients_part, "survival": survival_part}
+_BEGUN: Final = ("patients", "digits", "survival")
+
+
+def run_demo(out: Path, *, seed: int = 0, jobs: int = 2, quiet: bool = False, command: str | None = None) -> Path:
     """Fit and compare models on digits, patients and their survival; write report, facts and models into ``out``.
 
     Parameters
@@ -38,7 +45,9 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     out : Path
         Folder, made if missing.
     seed : int
-        Same seed, same machine: same numbers.
+        Same seed, same machine: same numbers, whatever ``jobs``; times aside.
+    jobs : int
+        Parts computed side by side, each in a process of one thread.
     quiet : bool
         Print nothing.
     command : str, optional
@@ -55,7 +64,8 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
     mpl.use("Agg")
     started = time.perf_counter()
     with progress(quiet) as say:
-        made_of = [recorded(partial(part, seed, say)) for part in (digits_part, patients_part, survival_part)]
+        found = dict(side_by_side({name: partial(_part, name, seed) for name in _BEGUN}, jobs, say))
+        made_of = [found[name] for name in _PARTS]
         say("saving the models")
         save_models((kept for part, _ in made_of for kept in part.kept), out)
         say("writing the report")
@@ -71,6 +81,11 @@ def run_demo(out: Path, *, seed: int = 0, quiet: bool = False, command: str | No
         typer.echo(f"report  {page.resolve()}  ({time.perf_counter() - started:.0f} s)")
         typer.echo(f"play    {show_command(out)}")
     return page
+
+
+def _part(name: str, seed: int, say: Say) -> tuple[Part, list[str]]:
+    """One part, and what was warned of on the way."""
+    return recorded(partial(_PARTS[name], seed, say))
 
 
 def _alerts(title: str, messages: Sequence[str]) -> list[Alert]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +13,7 @@ import matplotlib as mpl
 import typer
 
 from underlie.cli.errors import check_folder
-from underlie.cli.progress import Say, progress, recorded, silent
+from underlie.cli.progress import Say, progress, recorded
 from underlie.cli.reproduce_forward import forward_chapter
 from underlie.cli.reproduce_fours import fours_chapter
 from underlie.cli.reproduce_ionosphere import ionosphere_chapter
@@ -23,6 +21,7 @@ from underlie.cli.reproduce_mixtures import mixtures_chapter
 from underlie.cli.reproduce_part import Chapter
 from underlie.cli.reproduce_selection import selection_chapter
 from underlie.cli.reproduce_toys import toys_chapter
+from underlie.cli.side_by_side import side_by_side
 from underlie.cli.terminal import print_table
 from underlie.datasets import FetchError
 from underlie.report import Alert, Document, Section, provenance, write_report
@@ -117,43 +116,24 @@ def reproduce_mega(
 
 def _make_all(seed: int, quick: bool, jobs: int, say: Say) -> Iterator[_Made]:
     order = sorted(_MEGA, key=lambda name: name not in _FIRST)
-    if jobs == 1:
-        for name in order:
-            yield _make(name, seed, quick, say)
-        return
-    say(f"{len(order)} parts, {jobs} at a time: {', '.join(order)}")
-    # Fresh processes: a fork of one that has used torch's threads may hang.
-    with ProcessPoolExecutor(min(jobs, len(order)), mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_make, name, seed, quick, silent): name for name in order}
-        try:
-            for i, done in enumerate(as_completed(waiting)):
-                made = done.result()
-                left = len(order) - i - 1
-                say(f"{made.name}: {made.seconds:.0f} s; {left} of {len(order)} parts left")
-                yield made
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if jobs > 1:
+        say(f"{len(order)} parts, {jobs} at a time: {', '.join(order)}")
+    tasks = {name: partial(_make, name, seed, quick) for name in order}
+    for i, (_, made) in enumerate(side_by_side(tasks, jobs, say)):
+        if jobs > 1:
+            say(f"{made.name}: {made.seconds:.0f} s; {len(order) - i - 1} of {len(order)} parts left")
+        yield made
 
 
 def _make(name: str, seed: int, quick: bool, say: Say) -> _Made:
-    """One part on one thread, so that parts side by side do not compete for processors."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
     mpl.use("Agg")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     begun, used = time.perf_counter(), time.process_time()
     chapter: Chapter | None = None
     missing, warned = "", list[str]()
     try:
-        with threadpool_limits(1):
-            chapter, warned = recorded(partial(_MEGA[name], seed, quick, say))
+        chapter, warned = recorded(partial(_MEGA[name], seed, quick, say))
     except FetchError as error:
         missing = str(error)
-    finally:
-        torch.set_num_threads(threads)
     took = time.perf_counter() - begun, time.process_time() - used
     return _Made(name, chapter, missing, tuple(warned), *took)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from underlie.cli.commands.options import Quiet, Seed, examples, typed
+from underlie.cli.commands.options import Jobs, Quiet, Seed, examples, typed
 from underlie.cli.errors import with_exit_codes
 
 commands = typer.Typer()
@@ -20,9 +20,10 @@ def demo(
         "underlie-demo"
     ),
     seed: Seed = 0,
+    jobs: Jobs = 2,
     quiet: Quiet = False,
 ) -> None:
     """Fit and compare models on real data that come with the packages; write a report."""
     from underlie.cli.demo import run_demo
 
-    run_demo(out, seed=seed, quiet=quiet, command=typed())
+    run_demo(out, seed=seed, jobs=jobs, quiet=quiet, command=typed())

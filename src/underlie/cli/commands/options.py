@@ -61,6 +61,9 @@ UnitOfTime = Annotated[
 Latent = Annotated[int | None, typer.Option("--n-latent", min=1, help="Latent dimensions; chosen by default.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same numbers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Parts computed side by side, in processes of one thread each.")
+]
 Epochs = Annotated[int | None, typer.Option("--max-epochs", min=1, help="Passes over the data at most.")]
 FileOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write, its kind by its suffix.")]
 

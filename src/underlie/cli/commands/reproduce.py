@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from underlie.cli.commands.options import Quiet, Seed, examples, typed
+from underlie.cli.commands.options import Jobs, Quiet, Seed, examples, typed
 from underlie.cli.errors import with_exit_codes
 
 commands = typer.Typer(
@@ -30,7 +30,7 @@ def reproduce_mega(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small stand-ins for the data: shows that all parts run.")
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Parts computed side by side, one thread each.")] = 2,
+    jobs: Jobs = 2,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
