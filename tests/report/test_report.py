@@ -160,7 +160,7 @@ def test_latex_is_balanced_and_escaped(name):
     assert bare.count("{") == bare.count("}")
     for tabular in re.findall(r"\\begin\{tabular\}\{((?:[lr]|p\{[^}]*\})+)\}(.*?)\\end\{tabular\}", text, re.S):
         columns = len(re.sub(r"p\{[^}]*\}", "l", tabular[0]))
-        rows = [line for line in tabular[1].splitlines() if line.endswith(r"\\")]
+        rows = [line for line in tabular[1].splitlines() if line.endswith((r"\\", r"\tabularnewline"))]
         assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
     assert text.isascii() or name == "ProbabilisticPCA", sorted(set(re.findall(r"[^\x00-\x7f]", text)))
 
