@@ -37,8 +37,9 @@ STUDIES = {
         "Probabilistic PCA",
         "With cells missing, look at the gap beside the time: a program that stops early is quick, and has not "
         "reached the maximum of the likelihood. The maximum need not fill in best where the rank is large for so few "
-        "rows. With complete data PCA is often quicker: it does not look at the kinds of the columns first, and may "
-        "find the first eigenvalues alone, at random, where underlie finds all of them exactly.",
+        "rows. With complete data PCA is quicker only where it finds the first eigenvalues at random, with the errors "
+        "shown; underlie finds them exactly, which takes longer where rows and columns are about as many and no "
+        "eigenvalue stands out.",
     ),
     "survival_speed": (
         "Survival",
@@ -47,9 +48,8 @@ STUDIES = {
     ),
     "mega_speed": (
         "Moment gaps",
-        "Time and memory of the form that writes down every draw's matrix grow with m D²; with few of both it is the "
-        "quicker one, as underlie cuts the draws into batches to know the error. Look at the gaps too: those of "
-        "independent draws still hold the noise of the draws.",
+        "Time and memory of the form that writes down every draw's matrix grow with m D². Look at the gaps too: those "
+        "of independent draws still hold the noise of the draws.",
     ),
     "m2_epoch": (
         "Few labels",
