@@ -63,15 +63,17 @@ def test_comparison_with_pca_is_as_measured() -> None:
     assert all(0.035 < number(row["error of PCA"]) < 0.095 for row in slower)
 
 
-@pytest.mark.parametrize("peer", ["lifelines Cox", "scikit-survival random forest", "pycox DeepSurv"])
-def test_comparison_of_survival_models_is_as_measured(peer: str) -> None:
+@pytest.mark.parametrize(
+    ("peer", "least", "most"),
+    [("lifelines Cox", 0.0, 0.18), ("scikit-survival random forest", 0.45, 1.0), ("pycox DeepSurv", 0.0, 0.25)],
+)
+def test_comparison_of_survival_models_is_as_measured(peer: str, least: float, most: float) -> None:
     tables = measured("Survival")
     assert tables
-    assert all(number(t[peer]["ratio"]) < 0.5 for t in tables)
+    assert all(least < number(t[peer]["ratio"]) < most for t in tables)
     ours = [number(t["underlie SurvivalVAE"]["brier"]) for t in tables]
     theirs = [number(t[peer]["brier"]) for t in tables]
-    if peer == "lifelines Cox":
-        assert all(a < b for a, b in zip(ours, theirs, strict=True))
+    assert all(a < b for a, b in zip(ours, theirs, strict=True))
 
 
 def test_comparison_of_autoencoders_is_as_measured() -> None:
