@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 from underlie.check.calibration import brier_score, calibration_error, label_log_loss
 from underlie.check.scores import standard_error
 from underlie.check.seeds import generator, integer_seed
+from underlie.estimators.labelled_parameters import settings_of
 from underlie.estimators.semi_supervised_vae import SemiSupervisedVAE
 from underlie.estimators.targets import UNLABELLED, Targets
 from underlie.warnings import ImportanceSamplingWarning
@@ -300,7 +301,7 @@ def _fits(
 
 def _as_many_steps(fitted: SemiSupervisedVAE, codes: Codes) -> dict[str, int]:
     """Passes over the labelled rows alone that take as many steps as a fit to all rows took."""
-    settings = fitted._settings(len(codes), torch.device("cpu"))
+    settings = settings_of(fitted, len(codes), torch.device("cpu"))
     n_labelled = int((codes >= 0).sum())
     of_labelled, of_others = (math.ceil(n / settings.batch_size) for n in (n_labelled, len(codes) - n_labelled))
     longer = max(of_labelled, of_others) / of_labelled
