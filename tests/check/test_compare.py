@@ -16,6 +16,7 @@ from sklearn.svm import OneClassSVM
 
 import underlie as ul
 from underlie.check.scores import n_parameters
+from underlie.warnings import ImportanceSamplingWarning
 
 IRIS = load_iris().data
 COLUMNS = [
@@ -206,3 +207,15 @@ def test_a_model_trained_on_its_judge_is_marked() -> None:
         table = ul.compare(models, IRIS, n_bootstrap=0)
     assert table["trained_on"].to_dict() == {"plain": "", "aimed": "mega_1 mega_2"}
     assert np.isnan(table.loc["aimed", "mmd2"])
+
+
+def test_a_likelihood_not_to_be_depended_on_is_said_with_the_name_of_its_model() -> None:
+    class Unsure(PCA):
+        def score_samples(self, X: object) -> np.ndarray:
+            warnings.warn("rests on few draws", ImportanceSamplingWarning, stacklevel=2)
+            return super().score_samples(X)
+
+    models = {"sure": PCA(2).fit(IRIS), "not sure": Unsure(2).fit(IRIS)}
+    with pytest.warns(ImportanceSamplingWarning, match="^not sure: rests on few draws$") as caught:
+        ul.compare(models, IRIS, n_bootstrap=0)
+    assert len(caught) == 1

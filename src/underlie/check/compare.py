@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from underlie.check.mega import N_BOOTSTRAP, mega
 from underlie.check.mmd import model_mmd
 from underlie.check.scores import information_criteria, mass_columns, n_parameters, row_log_likelihood, standard_error
 from underlie.check.seeds import generator, integer_seed
-from underlie.warnings import DataWarning, warn
+from underlie.warnings import DataWarning, ImportanceSamplingWarning, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +128,7 @@ def compare(
     _warn_about_units(models)
     _warn_about_targets(models, order)
     seed = integer_seed(generator(random_state))
-    scores = {name: row_log_likelihood(model, X, name) for name, model in models.items()}
+    scores = {name: _scores(model, X, name) for name, model in models.items()}
     best = max(scores, key=lambda name: float(scores[name].mean()))
     rows = {
         name: {
@@ -154,6 +155,19 @@ def compare(
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "model"
     return table
+
+
+def _scores(model: object, X: object, name: str) -> Array:
+    """Log-likelihoods of rows; warnings say of which model they are."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ImportanceSamplingWarning)
+        scores = row_log_likelihood(model, X, name)
+    for one in caught:
+        if issubclass(one.category, ImportanceSamplingWarning):
+            warn(f"{name}: {one.message}", one.category)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return scores
 
 
 def _warn_about_units(models: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ from underlie.report import Column, Estimate, Figure, Section, comparison_table,
 from underlie.report.figures import generated_figure, scree_figure, training_figure
 from underlie.report.numbers import format_column
 from underlie.report.plain import plain
+from underlie.warnings import ImportanceSamplingWarning
 
 _HELD_OUT = 0.2
 _LEVELS = 17
@@ -37,7 +39,9 @@ def digits_part(seed: int, say: Say) -> Part:
     models = _fit(images[~test], seed, say)
     say("digits: comparing")
     held_out = ul.compare(models, images[test], random_state=seed)
-    fitted = ul.compare(models, images[~test], random_state=seed)
+    with warnings.catch_warnings():  # said of the held-out images already
+        warnings.simplefilter("ignore", ImportanceSamplingWarning)
+        fitted = ul.compare(models, images[~test], random_state=seed)
     result = comparison_table(held_out, f"Held-out digits, n = {int(test.sum()):,}", note=_NOTE)
     training = comparison_table(fitted, f"Training digits, n = {int((~test).sum()):,}", training=True)
     say("digits: drawing")
