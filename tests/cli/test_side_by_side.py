@@ -7,7 +7,8 @@ import operator
 import pytest
 import torch
 
-from underlie.cli.side_by_side import one_thread, side_by_side
+from underlie.cli.side_by_side import side_by_side
+from underlie.engine.threads import one_thread
 
 #: what can be handed to a fresh process: each is called with the function that it tells what it does
 TASKS = {"told": operator.methodcaller("__call__", "hello"), "called": callable}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -33,6 +32,8 @@ def side_by_side(tasks: Mapping[str, Callable[[Say], T]], jobs: int, say: Say) -
     say : callable
         Told what every task tells.
     """
+    from underlie.engine.threads import one_thread
+
     if jobs == 1:
         for name, task in tasks.items():
             with one_thread():
@@ -58,21 +59,6 @@ def side_by_side(tasks: Mapping[str, Callable[[Say], T]], jobs: int, say: Say) -
         listener.join()
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch and linear algebra on one thread, and as before afterwards."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _pass_on(told: Any, say: Say) -> None:
     for text in iter(told.get, None):
         say(text)
@@ -86,6 +72,8 @@ def _begin(told: Any) -> None:
 
 
 def _do(task: Callable[[Say], T]) -> T:
+    from underlie.engine.threads import one_thread
+
     with one_thread():
         return task(_say)
 

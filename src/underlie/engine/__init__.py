@@ -9,7 +9,7 @@ from underlie.engine.ranks import LostProcessError, Ranks
 from underlie.engine.recording import Objective
 from underlie.engine.rows import ResidentRows, Rows, StreamedRows
 from underlie.engine.settings import Settings, Trained
-from underlie.engine.threads import few_threads, suitable_threads
+from underlie.engine.threads import few_threads, one_thread, suitable_threads
 from underlie.engine.train import train
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "StreamedRows",
     "Trained",
     "few_threads",
+    "one_thread",
     "suitable_precision",
     "suitable_threads",
     "train",

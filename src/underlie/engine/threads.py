@@ -33,6 +33,18 @@ def suitable_threads(flops_per_step: float) -> Iterator[None]:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Run the body on one thread, linear algebra in NumPy and SciPy included, and restore both after."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def few_threads(operations: float) -> Iterator[None]:
     """Run the body, linear algebra in NumPy and SciPy included, on one thread when it is a matter of small matrices.
 
@@ -47,10 +59,5 @@ def few_threads(operations: float) -> Iterator[None]:
     if operations >= ONE_THREAD_BELOW or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with one_thread():
+        yield

@@ -83,14 +83,8 @@ def _begin(bench: Bench) -> None:
 
 def _compute(cell: Cell) -> dict[str, Any]:
     """One cell on one thread, so that cells side by side do not compete for processors."""
-    import torch
-    from threadpoolctl import threadpool_limits
+    from underlie.engine.threads import one_thread
 
     assert _bench is not None
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            return _bench.compute(cell)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        return _bench.compute(cell)
